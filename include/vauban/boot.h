@@ -1,0 +1,94 @@
+/* The boot page: everything a cell kernel is told before its first instruction.
+ *
+ * Written by the monitor into a sealed memory file, completed by the tender (the fields marked T), read once by the
+ * kernel. The kernel trusts it: both writers stand above the kernel. Layout is frozen per VB_BOOT_VERSION.
+ */
+#ifndef VAUBAN_BOOT_H
+#define VAUBAN_BOOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
+#define VB_BOOT_VERSION 1u
+#define VB_BOOT_MAX_BYTES (2u << 20) /* header + strings; argv and environment are bounded by this */
+#define VB_BOOT_MAX_VOLUMES 16u
+
+/* What a standard descriptor of the cell is on the host. */
+enum vb_stdio_kind {
+	VB_STDIO_NONE = 0,  /* closed */
+	VB_STDIO_NULL = 1,  /* /dev/null */
+	VB_STDIO_PIPE = 2,  /* pipe or stream socket */
+	VB_STDIO_FILE = 3,  /* regular file: seek, truncate and stat go through the monitor */
+	VB_STDIO_TTY = 4,   /* terminal: attributes go through the monitor */
+	VB_STDIO_OTHER = 5, /* character device or anything else: read and write only */
+};
+
+enum vb_boot_flags {
+	VB_BOOT_JIT = 1u << 0,        /* the program may make new executable memory */
+	VB_BOOT_READ_ONLY = 1u << 1,  /* the root file system refuses writes (tmp, dev and volumes excepted) */
+	VB_BOOT_TRACE = 1u << 2,      /* trace every call from the first */
+	VB_BOOT_DEBUG_WAIT = 1u << 3, /* wait for a debugger before the first user instruction */
+	VB_BOOT_CORE = 1u << 4,       /* write a core file on fatal signals: volume tag "core" is attached for it */
+};
+
+struct vb_boot_stdio {
+	uint32_t kind;  /* enum vb_stdio_kind */
+	uint32_t flags; /* O_ACCMODE | O_APPEND as on the host */
+	uint16_t rows, cols;
+	uint32_t same_as; /* index of an earlier standard descriptor with the same open file description, or its own */
+};
+
+struct vb_boot_volume {
+	uint32_t target; /* offset of the NUL-terminated mount point within the boot file */
+	uint32_t flags;  /* 1: read-only */
+};
+
+struct vb_boot {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t size_bytes; /* of header and strings */
+	uint32_t flags;      /* enum vb_boot_flags */
+
+	/* Strings: offsets from the start of this structure, each NUL-terminated. */
+	uint32_t program; /* absolute path of the program inside the image */
+	uint32_t argc;
+	uint32_t argv; /* argc consecutive strings */
+	uint32_t envc;
+	uint32_t envv; /* envc consecutive strings */
+	uint32_t cwd;
+	uint32_t hostname;
+	uint32_t uid, gid;
+	uint32_t group_count;
+	uint32_t groups; /* offset of group_count uint32_t, 4-aligned */
+	uint32_t volume_count;
+	struct vb_boot_volume volume[VB_BOOT_MAX_VOLUMES];
+	struct vb_boot_stdio stdio[3];
+
+	uint64_t memory_bytes; /* size of the memory file: the cell's limit */
+	uint64_t image_bytes;  /* size of the EROFS part of the image file */
+	uint64_t sites_offset; /* site table within the image file, see sites.h; 0 bytes: none */
+	uint64_t sites_bytes;
+	uint8_t seed[32];   /* of the cell's random number generator, fresh for each start */
+	uint64_t host_hwcap, host_hwcap2; /* AT_HWCAP, AT_HWCAP2 */
+
+	/* T: filled in by the tender. Addresses in the tender's address space. */
+	uint64_t kernel_base, kernel_bytes;
+	uint64_t memory_base; /* the whole memory file, mapped read-write */
+	uint64_t image_base;  /* the whole image file, mapped read-only */
+	uint64_t stats_base;  /* struct vb_stats, shared with the monitor */
+	uint64_t hostcall_base; /* the host-call stub page, see hostcall.h */
+	uint64_t host_vdso;     /* the host's vDSO ELF image, or 0 */
+	uint64_t user_low, user_high; /* where the host lets the kernel map user pages */
+	uint64_t scratch_low, scratch_high; /* what the tender leaves behind, to be dropped by the kernel: nothing of it may stay */
+	uint64_t kernel_arena_offset;       /* first byte of the memory file that the kernel may use (its own image lies below) */
+};
+
+_Static_assert(offsetof(struct vb_boot, memory_bytes) % 8 == 0, "64-bit fields stay aligned");
+
+static inline const char *vb_boot_string(const struct vb_boot *boot, uint32_t offset)
+{
+	return (const char *)boot + offset;
+}
+
+#endif

@@ -1,0 +1,196 @@
+/* Tasks (threads), processes (thread groups) and what they share; waiting and waking.
+ *
+ * One CPU, one running task. A task gives up the CPU only in task_sleep() and functions that call it.
+ */
+#ifndef KERNEL_TASK_TASK_H
+#define KERNEL_TASK_TASK_H
+
+#include "kernel/kernel.h"
+#include "kernel/time/time.h"
+
+struct mm;
+struct file_table;
+struct fs_context;
+
+/* User registers as saved on the kernel stack; the order is that of struct user_regs_struct's ptrace layout for GPRs. */
+struct regs {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t orig_rax; /* system call number, or -1 */
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+
+typedef uint64_t sigset; /* bit n-1: signal n */
+#define SIG_COUNT 64
+static inline sigset sig_bit(int sig) { return 1ull << (sig - 1); }
+
+/* siginfo_t as Linux lays it out, 128 bytes. */
+struct k_siginfo {
+	int32_t signo, err, code, pad;
+	union {
+		uint8_t bytes[112];
+		struct { int32_t pid; uint32_t uid; uint64_t value; } rt;      /* kill, sigqueue */
+		struct { int32_t tid, overrun; uint64_t value; } timer;
+		struct { uint64_t addr; } fault;
+		struct { int32_t pid; uint32_t uid; int32_t status; int32_t pad; int64_t utime, stime; } child;
+		struct { uint64_t call_addr; int32_t syscall; uint32_t arch; } sys;
+	};
+};
+
+struct k_sigaction { uint64_t handler, flags, restorer; sigset mask; };
+struct sigpending_entry { struct list node; struct k_siginfo info; };
+struct sigpending { sigset set; struct list queue; unsigned count; };
+
+struct creds { /* value type: copied, never shared */
+	uint32_t ruid, euid, suid, fsuid, rgid, egid, sgid, fsgid;
+	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+	uint32_t group_count;
+	uint32_t groups[64];
+	uint32_t securebits;
+	bool no_new_privs;
+};
+bool capable(int cap); /* CAP_* number, of the current task */
+
+struct rlimit64 { uint64_t cur, max; };
+#define RLIM_COUNT 16
+
+struct itimer { struct ktimer timer; uint64_t interval_ns; };
+
+struct process {
+	int pid, ppid, pgid, sid;
+	unsigned refs;
+	struct list threads; /* struct task.thread_node */
+	unsigned thread_count;
+	struct task *leader;
+	struct mm *mm;
+	struct file_table *files;
+	struct fs_context *fs;
+	struct k_sigaction action[SIG_COUNT]; /* [sig - 1] */
+	struct sigpending pending;
+	struct rlimit64 rlimit[RLIM_COUNT];
+	bool exiting;
+	bool stopped;        /* job control: no thread runs until SIGCONT */
+	int exit_status;     /* wait(2) encoding */
+	uint64_t start_ns;   /* CLOCK_MONOTONIC */
+	char comm_exe[256];  /* absolute path of the program */
+	bool dumpable;
+	struct itimer real_timer; /* ITIMER_REAL */
+	void *posix_timers;  /* owned by kernel/time/posix_timers.c */
+};
+
+enum task_state { TASK_RUNNABLE, TASK_SLEEPING, TASK_DEAD };
+
+struct task {
+	int tid;
+	struct process *process;
+	struct list thread_node;
+	struct list run_node;     /* run queue while runnable and not running */
+	enum task_state state;
+	char comm[16];
+	struct creds creds;
+
+	struct regs *regs;        /* top of the kernel stack: the user registers */
+	uint64_t kstack, ksp;     /* lowest address; saved stack pointer while switched out */
+	uint64_t fs_base, gs_base; /* while switched out */
+	void *xstate;             /* SIMD state while switched out; owned by the platform */
+
+	/* sleeping */
+	bool interruptible, woken, timed_out;
+	struct ktimer sleep_timer;
+
+	/* signals */
+	sigset sigmask, saved_sigmask;
+	bool restore_sigmask;     /* put saved_sigmask back on the way to user space (sigsuspend, ppoll ...) */
+	struct sigpending pending;
+	uint64_t altstack, altstack_bytes;
+	uint32_t altstack_flags;
+
+	/* threads */
+	uint64_t clear_tid;       /* futex to wake on exit */
+	uint64_t robust_list, robust_list_bytes;
+	uint64_t cpu_ns, run_since_ns;
+
+	/* restart block (nanosleep, timed futex): */
+	long (*restart)(struct task *);
+	uint64_t restart_args[6];
+
+	int nice, sched_policy, sched_priority;
+	uint64_t affinity;
+	uint64_t trace_start_ns;
+	void *debug;              /* owned by kernel/debug */
+};
+
+extern struct task *current;
+
+/* --- waiting --- */
+
+/* A place to wait. wake() may carry an event mask (POLL*) so that pollers can filter. */
+struct wait_queue { struct list entries; };
+struct wait_entry {
+	struct list node;
+	struct wait_queue *queue; /* NULL: not queued */
+	struct task *task;
+	/* Called on wake; NULL: wake `task`. Must not sleep. Returns true if it consumed an exclusive wake-up. */
+	bool (*notify)(struct wait_entry *entry, unsigned events);
+	bool exclusive;
+	void *arg;
+};
+void wait_queue_init(struct wait_queue *q);
+void wait_queue_add(struct wait_queue *q, struct wait_entry *entry);
+void wait_queue_remove(struct wait_entry *entry); /* nothing if not queued */
+void wait_queue_wake(struct wait_queue *q, unsigned events); /* all non-exclusive, one exclusive */
+void wait_queue_wake_n(struct wait_queue *q, unsigned events, unsigned n); /* at most n */
+
+/* Sleeps until task_wake(current), a deliverable signal (if interruptible) or the deadline (CLOCK_MONOTONIC; NO_DEADLINE).
+ * Returns 0 woken, -ERESTARTSYS a signal is pending, -ETIMEDOUT. A wake-up that came before the call since the last
+ * task_prepare() is not lost: pattern: task_prepare(); if (!condition) r = task_sleep(...); loop. */
+void task_prepare(void);
+int task_sleep(uint64_t deadline_ns, bool interruptible);
+void task_wake(struct task *task);
+/* The usual loop: waits on q until cond is true. r is 0 or the error of task_sleep. */
+#define wait_until(q, cond, deadline) ({                                                                               \
+	int r_ = 0;                                                                                                    \
+	struct wait_entry e_ = { .task = current };                                                                    \
+	while (!(cond)) {                                                                                              \
+		task_prepare();                                                                                        \
+		wait_queue_add((q), &e_);                                                                              \
+		r_ = task_sleep((deadline), true);                                                                     \
+		wait_queue_remove(&e_);                                                                                \
+		if (r_ && !(cond)) break;                                                                              \
+		r_ = 0;                                                                                                \
+	}                                                                                                              \
+	r_;                                                                                                            \
+})
+void task_yield(void);
+
+/* --- life --- */
+struct task *task_by_tid(int tid); /* NULL: none */
+struct process *process_by_pid(int pid);
+void process_for_each(void (*fn)(struct process *p, void *arg), void *arg);
+_Noreturn void task_exit(int status);           /* exit(2): this thread */
+_Noreturn void process_exit(int wait_status);   /* exit_group or a fatal signal: all threads */
+/* New thread of the current process (clone with CLONE_VM|CLONE_THREAD...). Registers are copied from current. */
+struct task *task_new_thread(int *ret_error);
+
+/* --- signals (kernel/task/signal.c) --- */
+/* Queues a signal for one thread, or for the process (any thread that doesn't block it). 0 or -EAGAIN (queue full). */
+int signal_task(struct task *t, const struct k_siginfo *info);
+int signal_process(struct process *p, const struct k_siginfo *info);
+/* A fault or trap of the current instruction: forced even if blocked or ignored, then fatal. */
+void signal_fault(int sig, int code, uint64_t addr, int trapno, uint64_t error_code);
+/* True when a signal would be acted on now. Cheap. */
+bool signal_pending(const struct task *t);
+/* On the way to user space: delivers what is pending, restarts or ends interrupted calls. May not return (fatal).
+ * in_syscall: regs->orig_rax and rax are those of a call that just ended. */
+void signal_deliver(struct regs *regs);
+void signal_flush_task(struct task *t); /* frees what is queued */
+#define SIGINFO_USER(sig_) ((struct k_siginfo){ .signo = (sig_), .code = 0 /* SI_USER */, .rt = { .pid = current->process->pid, .uid = current->creds.ruid } })
+#define SIGINFO_KERNEL(sig_) ((struct k_siginfo){ .signo = (sig_), .code = 0x80 /* SI_KERNEL */ })
+
+/* --- scheduler internals, used by the platform --- */
+extern bool need_work; /* tested on each return to user space: signals, switch, trace, stop */
+void task_want_work(void); /* sets need_work */
+void sched_tick(void);
+/* The slow path on return to user space: reschedules, serves the monitor, delivers signals, until nothing is left. */
+void user_return_work(struct regs *regs);
+
+#endif

@@ -1,0 +1,38 @@
+/* Kernel timers and clock arithmetic. Owns the queue of pending timers. */
+#ifndef KERNEL_TIME_TIME_H
+#define KERNEL_TIME_TIME_H
+
+#include "base/list.h"
+
+#define NSEC_PER_SEC 1000000000ull
+#define NO_DEADLINE UINT64_MAX
+
+struct k_timespec { int64_t tv_sec, tv_nsec; };
+struct k_timeval { int64_t tv_sec, tv_usec; };
+
+static inline bool timespec_valid(const struct k_timespec *t) { return t->tv_sec >= 0 && (uint64_t)t->tv_nsec < NSEC_PER_SEC; }
+/* Saturates instead of overflowing. */
+uint64_t timespec_to_ns(const struct k_timespec *t);
+struct k_timespec ns_to_timespec(uint64_t ns);
+
+uint64_t now_monotonic_ns(void);
+uint64_t now_realtime_ns(void);
+/* now + delta, saturating at NO_DEADLINE. */
+uint64_t deadline_after(uint64_t delta_ns);
+
+/* A timer on CLOCK_MONOTONIC. fire() runs in kernel context, must not sleep, may start the timer again. */
+struct ktimer {
+	struct list node; /* in the queue while pending */
+	uint64_t deadline_ns;
+	void (*fire)(struct ktimer *timer);
+};
+void ktimer_init(struct ktimer *t, void (*fire)(struct ktimer *));
+void ktimer_start(struct ktimer *t, uint64_t deadline_ns); /* restarts if pending */
+void ktimer_stop(struct ktimer *t);
+static inline bool ktimer_pending(const struct ktimer *t) { return !list_empty(&t->node); }
+
+/* Called by the scheduler: fires what is due; the next deadline, or NO_DEADLINE. */
+void timers_run(void);
+uint64_t timers_next_ns(void);
+
+#endif
