@@ -1,0 +1,56 @@
+/* Guest tests: ordinary Linux programs that check one family of calls each. They run natively (where every check must
+ * hold: Linux is the oracle) and in a cell, and must print the same. So print nothing that differs from run to run.
+ */
+#ifndef TESTS_GUEST_H
+#define TESTS_GUEST_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int guest_count, guest_failed;
+
+static inline void guest_report(int ok, const char *what, long long got, long long want)
+{
+	guest_count++;
+	if (ok) {
+		printf("ok %d - %s\n", guest_count, what);
+	} else {
+		guest_failed++;
+		printf("not ok %d - %s: got %lld, want %lld\n", guest_count, what, got, want);
+	}
+	fflush(stdout);
+}
+
+/* The value is what Linux gives. */
+#define EXPECT(got, want)                                                                                              \
+	do {                                                                                                           \
+		long long g_ = (long long)(got), w_ = (long long)(want);                                               \
+		guest_report(g_ == w_, #got " == " #want, g_, w_);                                                     \
+	} while (0)
+#define EXPECT_TRUE(cond)                                                                                              \
+	do {                                                                                                           \
+		int c_ = !!(cond);                                                                                     \
+		guest_report(c_, #cond, c_, 1);                                                                        \
+	} while (0)
+/* The call fails with -1 and this errno. A call that succeeds shows as errno 0. */
+#define EXPECT_ERR(call, want_errno)                                                                                   \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		long long r_ = (long long)(call);                                                                      \
+		int e_ = r_ == -1 ? errno : 0;                                                                         \
+		guest_report(e_ == (want_errno), #call " fails with " #want_errno, e_, want_errno);                    \
+	} while (0)
+
+/* Ends every test's main(). */
+static inline int guest_done(void)
+{
+	printf("1..%d\n", guest_count);
+	return guest_failed ? 1 : 0;
+}
+
+#endif
