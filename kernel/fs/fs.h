@@ -122,6 +122,10 @@ int path_parent(int dirfd, const char *path, struct dentry **ret_parent, char *n
 /* Copies a path from the program: -EFAULT, -ENAMETOOLONG; -ENOENT when empty. *ret is kmalloc'ed. */
 int path_from_user(uint64_t addr, char **ret);
 int path_from_user_empty_ok(uint64_t addr, char **ret);
+/* The entry `name` of a directory: referenced, negative if there is none yet. May sleep. */
+int dentry_lookup(struct dentry *dir, const char *name, struct dentry **ret);
+/* mknod(2) with the umask and all checks but the capability for devices (-EEXIST ...). ret (may be NULL): the referenced entry. */
+int path_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev, struct dentry **ret);
 
 /* --- open files --- */
 #define POLL_IN 0x001u
@@ -147,6 +151,7 @@ struct file_ops { /* any may be NULL: -EINVAL, or -EBADF/-ESPIPE/-ENOTTY as Linu
 	unsigned (*poll)(struct file *f, struct poll_table *table);  /* doesn't sleep. NULL: always readable and writable */
 	int (*fsync)(struct file *f, bool data_only);
 	int (*fallocate)(struct file *f, int mode, uint64_t offset, uint64_t len);
+	int (*open)(struct file *f);                                 /* after open(2) made f: devices, fifos. May replace f->ops. NULL: fine */
 	int (*set_flags)(struct file *f, unsigned flags);            /* F_SETFL; NULL: fine */
 	void (*release)(struct file *f);                             /* last reference */
 };
@@ -200,6 +205,17 @@ void device_populate(struct dentry *dev_dir);                         /* kernel/
 const struct file_ops *device_ops(uint64_t rdev);                     /* character devices by number; NULL: -ENXIO */
 struct file *stdio_file(int fd);                                      /* kernel/fs/stdio.c: what descriptor fd of the cell is at start; NULL: closed */
 const struct file_ops *pipe_fifo_ops(void);                           /* kernel/fs/pipe.c: named pipes */
+void pipe_inode_release(struct inode *inode);                         /* frees inode->pipe */
+int pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg);           /* F_SETPIPE_SZ, F_GETPIPE_SZ; -EBADF when f is no pipe */
+void epoll_file_released(struct file *f);                             /* kernel/fs/epoll.c: f's last reference goes (f->epolls not empty) */
+struct inode *devpts_root(void);                                      /* kernel/fs/pty.c */
+/* The standard descriptors and the host (kernel/fs/stdio.c). The scheduler passes stdio_wanted() to platform_wait() and what
+ * came ready to stdio_ready(); the message loop hands over replies and sizes. */
+unsigned stdio_wanted(void);
+void stdio_ready(unsigned events);
+struct vb_msg_winsize;
+void stdio_reply(const void *msg, size_t len);
+void stdio_winsize(const struct vb_msg_winsize *size);
 extern const struct file_ops bad_file_ops, directory_ops;
 
 #endif

@@ -9,6 +9,7 @@
 #include "kernel/time/time.h"
 
 struct mm;
+struct tty;
 struct file_table;
 struct fs_context;
 
@@ -75,6 +76,7 @@ struct process {
 	bool dumpable;
 	struct itimer real_timer; /* ITIMER_REAL */
 	void *posix_timers;  /* owned by kernel/time/posix_timers.c */
+	struct tty *tty;     /* controlling terminal of its session, or NULL; owned by kernel/fs/tty.c */
 };
 
 enum task_state { TASK_RUNNABLE, TASK_SLEEPING, TASK_DEAD };
@@ -183,6 +185,10 @@ bool signal_pending(const struct task *t);
  * in_syscall: regs->orig_rax and rax are those of a call that just ended. */
 void signal_deliver(struct regs *regs);
 void signal_flush_task(struct task *t); /* frees what is queued */
+/* Takes the first pending signal of t or its process that is in mask (sigtimedwait, signalfd). */
+bool signal_dequeue(struct task *t, sigset mask, struct k_siginfo *ret);
+sigset signal_pending_set(const struct task *t); /* of the thread and its process */
+extern struct wait_queue signal_wait;            /* woken whenever a signal is queued */
 #define SIGINFO_USER(sig_) ((struct k_siginfo){ .signo = (sig_), .code = 0 /* SI_USER */, .rt = { .pid = current->process->pid, .uid = current->creds.ruid } })
 #define SIGINFO_KERNEL(sig_) ((struct k_siginfo){ .signo = (sig_), .code = 0x80 /* SI_KERNEL */ })
 
