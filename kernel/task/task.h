@@ -38,7 +38,8 @@ struct k_siginfo {
 };
 
 struct k_sigaction { uint64_t handler, flags, restorer; sigset mask; };
-struct sigpending_entry { struct list node; struct k_siginfo info; };
+/* release: NULL: kfree. Else the entry is its owner's (POSIX timers): told when it leaves the queue, info may be completed if taken. */
+struct sigpending_entry { struct list node; struct k_siginfo info; void (*release)(struct sigpending_entry *entry, bool taken); };
 struct sigpending { sigset set; struct list queue; unsigned count; };
 
 struct creds { /* value type: copied, never shared */
@@ -54,7 +55,7 @@ bool capable(int cap); /* CAP_* number, of the current task */
 struct rlimit64 { uint64_t cur, max; };
 #define RLIM_COUNT 16
 
-struct itimer { struct ktimer timer; uint64_t interval_ns; };
+struct itimer { struct ktimer timer; uint64_t interval_ns, expiry_ns; }; /* expiry_ns: on the timer's own clock; 0: disarmed */
 
 struct process {
 	int pid, ppid, pgid, sid;
@@ -74,7 +75,10 @@ struct process {
 	uint64_t start_ns;   /* CLOCK_MONOTONIC */
 	char comm_exe[256];  /* absolute path of the program */
 	bool dumpable;
-	struct itimer real_timer; /* ITIMER_REAL */
+	struct itimer itimer[3]; /* ITIMER_REAL, VIRTUAL, PROF */
+	uint64_t dead_cpu_ns;    /* cpu_ns of threads that are gone; the scheduler adds it */
+	uint64_t user_ticks, kernel_ticks; /* where timer ticks found the program: how CPU time splits (cputime_tick) */
+	uint64_t cpu_limit_warned; /* seconds at the last SIGXCPU */
 	void *posix_timers;  /* owned by kernel/time/posix_timers.c */
 	struct tty *tty;     /* controlling terminal of its session, or NULL; owned by kernel/fs/tty.c */
 };
@@ -103,6 +107,9 @@ struct task {
 	sigset sigmask, saved_sigmask;
 	bool restore_sigmask;     /* put saved_sigmask back on the way to user space (sigsuspend, ppoll ...) */
 	struct sigpending pending;
+	bool signal_flag;         /* something is to be done on the way to user space: read by signal_pending() */
+	sigset wait_set;          /* rt_sigtimedwait: waited for though blocked */
+	uint64_t fault_trapno, fault_error, fault_addr; /* of the last fault, for signal frames */
 	uint64_t altstack, altstack_bytes;
 	uint32_t altstack_flags;
 
@@ -116,6 +123,8 @@ struct task {
 	uint64_t restart_args[6];
 
 	int nice, sched_policy, sched_priority;
+	int death_signal;         /* PR_SET_PDEATHSIG */
+	uint64_t timer_slack_ns;
 	uint64_t affinity;
 	uint64_t trace_start_ns;
 	void *debug;              /* owned by kernel/debug */
@@ -185,12 +194,25 @@ bool signal_pending(const struct task *t);
  * in_syscall: regs->orig_rax and rax are those of a call that just ended. */
 void signal_deliver(struct regs *regs);
 void signal_flush_task(struct task *t); /* frees what is queued */
+void sigpending_flush(struct sigpending *pending, sigset set);
+void signal_init_process(struct process *p); /* empty queue, default actions */
+void signal_init_task(struct task *t);       /* empty queue; mask and alternate stack are the caller's */
+void signal_set_mask(sigset mask);           /* of current; KILL and STOP stay out */
+/* Waits under another mask until a handler is to run (sigsuspend, ppoll ...): the old mask comes back after the handler's. */
+void signal_set_temporary_mask(sigset mask);
+void signal_switched_in(void);               /* the scheduler switched to current: its signals are work again */
 /* Takes the first pending signal of t or its process that is in mask (sigtimedwait, signalfd). */
 bool signal_dequeue(struct task *t, sigset mask, struct k_siginfo *ret);
 sigset signal_pending_set(const struct task *t); /* of the thread and its process */
 extern struct wait_queue signal_wait;            /* woken whenever a signal is queued */
 #define SIGINFO_USER(sig_) ((struct k_siginfo){ .signo = (sig_), .code = 0 /* SI_USER */, .rt = { .pid = current->process->pid, .uid = current->creds.ruid } })
 #define SIGINFO_KERNEL(sig_) ((struct k_siginfo){ .signo = (sig_), .code = 0x80 /* SI_KERNEL */ })
+
+/* --- start and end --- */
+void process_defaults(struct process *p); /* limits, timers, signals of a fresh process; then creds of its leader if there is one */
+void creds_from_boot(struct creds *c);
+void futex_exit_thread(struct task *t);    /* robust list, clear_tid */
+void timers_exit_process(struct process *p); /* interval and POSIX timers */
 
 /* --- scheduler internals, used by the platform --- */
 extern bool need_work; /* tested on each return to user space: signals, switch, trace, stop */

@@ -4,6 +4,8 @@
 
 #include "base/list.h"
 
+#include <bsd/sys/tree.h>
+
 #define NSEC_PER_SEC 1000000000ull
 #define NO_DEADLINE UINT64_MAX
 
@@ -22,17 +24,29 @@ uint64_t deadline_after(uint64_t delta_ns);
 
 /* A timer on CLOCK_MONOTONIC. fire() runs in kernel context, must not sleep, may start the timer again. */
 struct ktimer {
-	struct list node; /* in the queue while pending */
+	RB_ENTRY(ktimer) node;
+	bool pending;
 	uint64_t deadline_ns;
 	void (*fire)(struct ktimer *timer);
 };
 void ktimer_init(struct ktimer *t, void (*fire)(struct ktimer *));
 void ktimer_start(struct ktimer *t, uint64_t deadline_ns); /* restarts if pending */
 void ktimer_stop(struct ktimer *t);
-static inline bool ktimer_pending(const struct ktimer *t) { return !list_empty(&t->node); }
+static inline bool ktimer_pending(const struct ktimer *t) { return t->pending; }
 
 /* Called by the scheduler: fires what is due; the next deadline, or NO_DEADLINE. */
 void timers_run(void);
 uint64_t timers_next_ns(void);
+
+/* CPU time (running on the one CPU) of a thread, of a process; user and system part as ticks found them. */
+struct task;
+struct process;
+uint64_t task_cpu_ns(const struct task *t);
+uint64_t process_cpu_ns(const struct process *p);
+void process_cpu_split(const struct process *p, uint64_t total_ns, uint64_t *ret_user_ns, uint64_t *ret_kernel_ns);
+/* The scheduler's tick found the current thread in user or kernel mode. */
+void cputime_tick(bool user);
+/* Reads any Linux clock id, CPU-time clocks of live threads and processes too. -EINVAL. */
+int clock_read(int clock, uint64_t *ret_ns);
 
 #endif
