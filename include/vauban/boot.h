@@ -80,7 +80,6 @@ struct vb_boot {
 	uint64_t hostcall_base; /* the host-call stub page, see hostcall.h */
 	uint64_t host_vdso;     /* the host's vDSO ELF image, or 0 */
 	uint64_t user_low, user_high; /* where the host lets the kernel map user pages */
-	uint64_t scratch_low, scratch_high; /* what the tender leaves behind, to be dropped by the kernel: nothing of it may stay */
 	uint64_t kernel_arena_offset;       /* first byte of the memory file that the kernel may use (its own image lies below) */
 };
 

@@ -1,0 +1,196 @@
+/* Process entry of the tender: address layout, kernel loading, then lock-down and the jump.
+ *
+ * Owns the process until kernel_jump(). Trusts the monitor and the kernel file; the image is only mapped, never parsed.
+ */
+#include "tender/tender.h"
+
+#include "base/string.h"
+
+#include <vauban/message.h>
+
+#include <asm/unistd.h>
+#include <elf.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+
+/* Not in the uapi headers' freestanding part. */
+#define F_SETFL_ 4
+#define F_SETOWN_ 8
+#define O_NONBLOCK_ 04000
+#define O_ASYNC_ 020000
+#define AT_SYSINFO_EHDR_ 33
+
+extern const char stub_page[], stub_page_end[];
+_Noreturn void kernel_jump(struct vb_boot *boot, uint64_t start, uint64_t stack_top);
+_Noreturn void tender_main(uint64_t *stack);
+
+static void send_log(unsigned severity, const char *text)
+{
+	struct {
+		struct vb_message header;
+		char text[500];
+	} m = { .header = { .type = VB_MSG_LOG, .tag = severity } };
+	size_t len = vb_min(strlen(text), sizeof(m.text));
+	memcpy(m.text, text, len);
+	HOST3(__NR_write, VB_FD_MONITOR, &m, sizeof(m.header) + len);
+}
+
+void tender_note(const char *fmt, ...)
+{
+	char text[500];
+	va_list ap;
+	va_start(ap, fmt);
+	vb_vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	send_log(2, text);
+}
+
+_Noreturn void tender_fail(const char *what, long code)
+{
+	char text[300];
+	vb_snprintf(text, sizeof(text), "tender: %s failed (error %ld)", what, -code);
+	send_log(0, text);
+	for (;;)
+		HOST1(__NR_exit_group, 125);
+}
+
+static uint64_t checked(const char *what, long result)
+{
+	if (result < 0 && result > -4096)
+		tender_fail(what, result);
+	return (uint64_t)result;
+}
+
+static uint64_t file_bytes(int fd)
+{
+	return checked("lseek", HOST3(__NR_lseek, fd, 0, 2 /* SEEK_END */));
+}
+
+static void *map_at(const char *what, uint64_t at, uint64_t len, int prot, int flags, int fd, uint64_t offset)
+{
+	return (void *)checked(what, HOST6(__NR_mmap, at, len, prot, flags | MAP_FIXED_NOREPLACE, fd, offset));
+}
+
+static uint64_t random_base(void)
+{
+	uint64_t r;
+	checked("getrandom", HOST3(__NR_getrandom, &r, sizeof(r), 0));
+	return KERNEL_AREA_LOW + (r % (KERNEL_AREA_HIGH - KERNEL_AREA_LOW) & ~((2ull << 20) - 1));
+}
+
+/* Loads the kernel's static-PIE ELF at base: read-only segments from the file (shared by all cells), writable ones in the
+ * first bytes of the memory file, so that the memory file holds all state. Returns the relocated table at the entry. */
+static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t base)
+{
+	uint64_t len = file_bytes(VB_FD_KERNEL), top = 0, used = 0;
+	char *file = (char *)checked("map kernel file", HOST6(__NR_mmap, 0, len, PROT_READ, MAP_PRIVATE, VB_FD_KERNEL, 0));
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)file;
+	const Elf64_Phdr *ph = (const Elf64_Phdr *)(file + eh->e_phoff);
+	const Elf64_Dyn *dyn = NULL;
+
+	for (int i = 0; i < eh->e_phnum; i++) {
+		if (ph[i].p_type == PT_DYNAMIC)
+			dyn = (const Elf64_Dyn *)(base + ph[i].p_vaddr);
+		if (ph[i].p_type != PT_LOAD)
+			continue;
+		uint64_t start = vb_page_down(ph[i].p_vaddr), skew = ph[i].p_vaddr - start;
+		uint64_t end = vb_page_up(ph[i].p_vaddr + ph[i].p_memsz);
+		if (ph[i].p_flags & PF_W) {
+			map_at("map kernel data", base + start, end - start, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY, used);
+			memcpy((void *)(base + ph[i].p_vaddr), file + ph[i].p_offset, ph[i].p_filesz);
+			used += end - start;
+		} else {
+			int prot = PROT_READ | (ph[i].p_flags & PF_X ? PROT_EXEC : 0);
+			map_at("map kernel text", base + start, vb_page_up(skew + ph[i].p_filesz), prot, MAP_PRIVATE, VB_FD_KERNEL,
+				ph[i].p_offset - skew);
+		}
+		top = end;
+	}
+
+	uint64_t rela = 0, rela_bytes = 0;
+	for (; dyn && dyn->d_tag != DT_NULL; dyn++) {
+		if (dyn->d_tag == DT_RELA)
+			rela = base + dyn->d_un.d_ptr;
+		else if (dyn->d_tag == DT_RELASZ)
+			rela_bytes = dyn->d_un.d_val;
+	}
+	for (const Elf64_Rela *r = (const Elf64_Rela *)rela; (uint64_t)r < rela + rela_bytes; r++) {
+		if (ELF64_R_TYPE(r->r_info) != R_X86_64_RELATIVE)
+			tender_fail("relocate kernel", 0);
+		*(uint64_t *)(base + r->r_offset) = base + (uint64_t)r->r_addend;
+	}
+
+	const struct vb_kernel_table *table = (const struct vb_kernel_table *)(base + eh->e_entry);
+	if (table->magic != VB_KERNEL_MAGIC)
+		tender_fail("kernel file check", 0);
+	HOST2(__NR_munmap, file, len);
+	boot->kernel_base = base;
+	boot->kernel_bytes = top;
+	boot->kernel_arena_offset = used;
+	return table;
+}
+
+static uint64_t aux_value(const uint64_t *aux, uint64_t type)
+{
+	for (; aux[0]; aux += 2)
+		if (aux[0] == type)
+			return aux[1];
+	return 0;
+}
+
+_Noreturn void tender_main(uint64_t *stack)
+{
+	uint64_t argc = stack[0];
+	char **argv = (char **)(stack + 1), **env = argv + argc + 1;
+	while (*env)
+		env++;
+	uint64_t *aux = (uint64_t *)(env + 1);
+	struct lockdown lock = { .user_namespace = true };
+	for (uint64_t i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "user_ns=0"))
+			lock.user_namespace = false;
+		else if (!strncmp(argv[i], "empty_root=", 11))
+			lock.empty_root = argv[i] + 11;
+		else if (strcmp(argv[i], "user_ns=1"))
+			tender_fail(argv[i], -22);
+	}
+
+	/* The boot page: private, so that what is added here stays here. */
+	uint64_t base = random_base(), boot_bytes = vb_page_up(file_bytes(VB_FD_BOOT));
+	uint64_t image_bytes = file_bytes(VB_FD_IMAGE), memory_bytes = file_bytes(VB_FD_MEMORY);
+	uint64_t at = base + (64ull << 20);
+	struct vb_boot *boot = map_at("map boot page", at, boot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, VB_FD_BOOT, 0);
+	if (boot->magic != VB_BOOT_MAGIC || boot->version != VB_BOOT_VERSION || boot->memory_bytes != memory_bytes ||
+		boot->image_bytes > image_bytes)
+		tender_fail("boot page check", 0);
+
+	lock.kernel = load_kernel(boot, base);
+	at += boot_bytes + (1ull << 20);
+	boot->stats_base = at;
+	map_at("map statistics", at, VB_STATS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_STATS, 0);
+	at += 1ull << 20;
+	boot->hostcall_base = lock.stub = at;
+	map_at("map host-call page", at, VB_STUB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memcpy((void *)at, stub_page, (size_t)(stub_page_end - stub_page));
+	checked("protect host-call page", HOST3(__NR_mprotect, at, VB_STUB_BYTES, PROT_READ | PROT_EXEC));
+	boot->image_base = at = base + (1ull << 30);
+	map_at("map image", at, vb_page_up(image_bytes), PROT_READ, MAP_SHARED, VB_FD_IMAGE, 0);
+	boot->memory_base = at = (at + image_bytes + (2ull << 30)) & ~((1ull << 30) - 1);
+	map_at("map memory file", at, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY, 0);
+	boot->user_low = USER_LOW;
+	boot->user_high = USER_HIGH;
+	boot->host_vdso = aux_value(aux, AT_SYSINFO_EHDR_);
+	boot->host_hwcap = aux_value(aux, 16 /* AT_HWCAP */);
+	boot->host_hwcap2 = aux_value(aux, 26 /* AT_HWCAP2 */);
+	if (!(boot->host_hwcap2 & 2))
+		tender_fail("this processor or host lacks FSGSBASE, which the process platform needs: check", 0);
+
+	/* A message from the monitor raises SIGIO, so that it is noticed while the program computes. */
+	checked("F_SETOWN", HOST3(__NR_fcntl, VB_FD_MONITOR, F_SETOWN_, HOST1(__NR_getpid, 0)));
+	checked("F_SETFL", HOST3(__NR_fcntl, VB_FD_MONITOR, F_SETFL_, O_NONBLOCK_ | O_ASYNC_ | 2));
+	HOST3(__NR_close_range, VB_FD_STATS, ~0u, 0);
+
+	lock.jit = boot->flags & VB_BOOT_JIT;
+	lockdown_enter(&lock);
+	kernel_jump(boot, lock.kernel->start, lock.kernel->stack_top);
+}
