@@ -14,7 +14,7 @@
 struct vb_error;
 struct volume;
 
-#define VOLUME_MAX_FIDS 4096u
+#define VOLUME_MAX_FIDS       4096u
 #define VOLUME_CORE_MAX_BYTES (4ull << 30) /* of one core file */
 
 /* The folder must exist. Follows symbolic links in host_dir itself (the user named it). Not thread-safe.
@@ -25,9 +25,9 @@ struct volume *volume_open_core(const char *host_dir, struct vb_error *err);
 /* Closes every descriptor. NULL is nothing. */
 void volume_close(struct volume *v);
 
-/* Serves one T-message of len bytes; the R-message goes to reply. Returns its length, 0 when the request is no message
- * at all (shorter than a 9P header): then the cell's kernel is broken or hostile and nothing can be answered.
- * size must be at least P9_MSIZE (base/p9.h). reply must not overlap t. May block on the host's file system. */
+/* Serves one T-message of len bytes; the R-message goes to reply. Returns its length; 0: send nothing (a Tclunk that
+ * wants no reply, or less than a 9P header). size must be at least P9_MSIZE (base/p9.h). reply must not overlap t.
+ * May block on the host's file system. */
 size_t volume_request(struct volume *v, const void *t, size_t len, void *reply, size_t size);
 
 #endif
