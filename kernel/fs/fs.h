@@ -7,6 +7,8 @@
 #ifndef KERNEL_FS_FS_H
 #define KERNEL_FS_FS_H
 
+#include <linux/stat.h>
+
 #include "kernel/kernel.h"
 #include "kernel/task/task.h"
 
@@ -61,7 +63,8 @@ struct inode_ops { /* any may be NULL: -EPERM/-ENOTDIR/-EINVAL as Linux says for
 	int (*getattr)(struct inode *inode, struct k_stat *ret);        /* NULL: from the inode's fields */
 	int (*setattr)(struct inode *inode, const struct attr_change *change); /* NULL: -EPERM. Permission is already checked */
 	int (*open)(struct inode *inode, struct file *file);            /* sets file->ops / private; NULL: nothing to do */
-	int (*get_page)(struct inode *inode, uint64_t index, bool for_write, struct file_page *ret); /* -ENXIO beyond the end; for_write: a frame that is the file's own */
+	/* -ENXIO beyond the end; for_write: a frame that is the file's own. May call mm_inode_invalidate for the page when it replaces it. */
+	int (*get_page)(struct inode *inode, uint64_t index, bool for_write, struct file_page *ret);
 	int (*statfs)(struct inode *inode, struct k_statfs *ret);
 	long (*getxattr)(struct inode *inode, const char *name, void *buf, size_t size);
 	int (*setxattr)(struct inode *inode, const char *name, const void *buf, size_t size, int flags);
@@ -69,7 +72,7 @@ struct inode_ops { /* any may be NULL: -EPERM/-ENOTDIR/-EINVAL as Linux says for
 	int (*removexattr)(struct inode *inode, const char *name);
 	void (*dirty_page)(struct inode *inode, uint64_t index);        /* a writable shared mapping was made; 9P writes back */
 	void (*release)(struct inode *inode);                           /* last reference */
-	bool (*revalidate)(struct dentry *d);                           /* false: forget this entry and look it up again */
+	bool (*revalidate)(struct dentry *d);                           /* of the directory that d (maybe negative) is in. false: forget this entry and look it up again */
 };
 
 struct inode {
@@ -104,6 +107,11 @@ struct dentry {
 	struct dentry *mount_point; /* of a mounted root: where */
 	struct list children, sibling;
 	bool unlinked;
+	bool pinned;           /* held by its file system, which has it nowhere else */
+	uint64_t position;     /* for readdir; owned by the file system */
+	struct dentry *hash_next;
+	uint32_t hash;
+	struct list lru;       /* while unreferenced: kept for the next lookup */
 };
 void dentry_ref(struct dentry *d);
 void dentry_unref(struct dentry *d);
@@ -123,9 +131,7 @@ int path_parent(int dirfd, const char *path, struct dentry **ret_parent, char *n
 int path_from_user(uint64_t addr, char **ret);
 int path_from_user_empty_ok(uint64_t addr, char **ret);
 /* The entry `name` of a directory: referenced, negative if there is none yet. May sleep. */
-int dentry_lookup(struct dentry *dir, const char *name, struct dentry **ret);
-/* mknod(2) with the umask and all checks but the capability for devices (-EEXIST ...). ret (may be NULL): the referenced entry. */
-int path_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev, struct dentry **ret);
+int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentry **ret);
 
 /* --- open files --- */
 #define POLL_IN 0x001u
@@ -205,8 +211,7 @@ void device_populate(struct dentry *dev_dir);                         /* kernel/
 const struct file_ops *device_ops(uint64_t rdev);                     /* character devices by number; NULL: -ENXIO */
 struct file *stdio_file(int fd);                                      /* kernel/fs/stdio.c: what descriptor fd of the cell is at start; NULL: closed */
 const struct file_ops *pipe_fifo_ops(void);                           /* kernel/fs/pipe.c: named pipes */
-void pipe_inode_release(struct inode *inode);                         /* frees inode->pipe */
-int pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg);           /* F_SETPIPE_SZ, F_GETPIPE_SZ; -EBADF when f is no pipe */
+long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg);          /* kernel/fs/pipe.c: F_GETPIPE_SZ, F_SETPIPE_SZ; -EBADF: no pipe */
 void epoll_file_released(struct file *f);                             /* kernel/fs/epoll.c: f's last reference goes (f->epolls not empty) */
 struct inode *devpts_root(void);                                      /* kernel/fs/pty.c */
 /* The standard descriptors and the host (kernel/fs/stdio.c). The scheduler passes stdio_wanted() to platform_wait() and what
@@ -214,7 +219,7 @@ struct inode *devpts_root(void);                                      /* kernel/
 unsigned stdio_wanted(void);
 void stdio_ready(unsigned events);
 struct vb_msg_winsize;
-void stdio_reply(const void *msg, size_t len);
+void stdio_reply(const void *msg, size_t len); /* payload of a VB_MSG_STDIO_REPLY: struct vb_msg_stdio and its data */
 void stdio_winsize(const struct vb_msg_winsize *size);
 extern const struct file_ops bad_file_ops, directory_ops;
 
