@@ -75,14 +75,21 @@ struct vb_msg_stdio_stat {
 	int64_t atime_ns, mtime_ns, ctime_ns;
 };
 
-/* One traced call; the text that follows is the decoded argument list, without the closing parenthesis' result. */
+enum vb_trace_flags {
+	VB_TRACE_NO_RESULT = 1, /* the call does not return (exit) */
+	VB_TRACE_SIGNAL = 2,    /* no call: a signal was delivered, nr is its number */
+	VB_TRACE_ENDED = 4,     /* no call: the program ended */
+	VB_TRACE_ADDRESS = 8,   /* the result is an address */
+};
+
+/* One traced call; the text that follows is the name of the call, "(", and its decoded arguments. */
 struct vb_msg_trace {
 	uint32_t tid;
 	uint32_t nr;
 	int64_t result;
 	uint64_t start_ns; /* CLOCK_REALTIME */
 	uint64_t duration_ns;
-	uint32_t flags; /* 1: no result (exit), 2: a signal was delivered (nr is its number), 4: the program ended */
+	uint32_t flags; /* enum vb_trace_flags */
 	uint32_t text_bytes;
 };
 
