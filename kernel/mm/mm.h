@@ -10,6 +10,7 @@
 #include "kernel/platform/platform.h"
 
 struct mm;
+struct page;
 struct inode;
 struct file;
 

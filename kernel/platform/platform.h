@@ -26,6 +26,9 @@ uint64_t platform_clock_ns(int clock);
 /* Asks for kernel_interrupt() at or after deadline_ns (CLOCK_MONOTONIC), UINT64_MAX: none. Cheap when nothing changes. */
 void platform_set_timer(uint64_t deadline_ns);
 
+/* True once after an interrupt (timer, message) came in. */
+bool platform_interrupt_take(void);
+
 /* What the idle kernel waits for. */
 enum { WAIT_MONITOR = 1, WAIT_STDIN = 2, WAIT_STDOUT = 4, WAIT_STDERR = 8 };
 /* Blocks until something of `events` is ready, an interrupt is pending or the deadline has passed. Returns what is ready.

@@ -39,7 +39,7 @@ struct k_siginfo {
 
 struct k_sigaction { uint64_t handler, flags, restorer; sigset mask; };
 /* release: NULL: kfree. Else the entry is its owner's (POSIX timers): told when it leaves the queue, info may be completed if taken. */
-struct sigpending_entry { struct list node; struct k_siginfo info; void (*release)(struct sigpending_entry *entry, bool taken); };
+struct sigpending_entry { struct list node; struct sigpending *queue; struct k_siginfo info; void (*release)(struct sigpending_entry *entry, bool taken); };
 struct sigpending { sigset set; struct list queue; unsigned count; };
 
 struct creds { /* value type: copied, never shared */
@@ -78,7 +78,7 @@ struct process {
 	struct itimer itimer[3]; /* ITIMER_REAL, VIRTUAL, PROF */
 	uint64_t dead_cpu_ns;    /* cpu_ns of threads that are gone; the scheduler adds it */
 	uint64_t user_ticks, kernel_ticks; /* where timer ticks found the program: how CPU time splits (cputime_tick) */
-	uint64_t cpu_limit_warned; /* seconds at the last SIGXCPU */
+	struct itimer cpu_limit; /* RLIMIT_CPU */
 	void *posix_timers;  /* owned by kernel/time/posix_timers.c */
 	struct tty *tty;     /* controlling terminal of its session, or NULL; owned by kernel/fs/tty.c */
 };
@@ -97,7 +97,7 @@ struct task {
 	struct regs *regs;        /* top of the kernel stack: the user registers */
 	uint64_t kstack, ksp;     /* lowest address; saved stack pointer while switched out */
 	uint64_t fs_base, gs_base; /* while switched out */
-	void *xstate;             /* SIMD state while switched out; owned by the platform */
+	void *xstate, *xstate_alloc; /* SIMD state while switched out, 64-byte aligned, and what to free */
 
 	/* sleeping */
 	bool interruptible, woken, timed_out;
@@ -194,12 +194,17 @@ bool signal_pending(const struct task *t);
  * in_syscall: regs->orig_rax and rax are those of a call that just ended. */
 void signal_deliver(struct regs *regs);
 void signal_flush_task(struct task *t); /* frees what is queued */
+/* Queues an entry that its owner keeps (POSIX timers), for t, or for p when t is NULL. False: the signal is ignored. */
+bool signal_queue_entry(struct process *p, struct task *t, struct sigpending_entry *entry);
+void signal_unqueue_entry(struct sigpending_entry *entry); /* takes it back, if queued; release is not called */
 void sigpending_flush(struct sigpending *pending, sigset set);
 void signal_init_process(struct process *p); /* empty queue, default actions */
 void signal_init_task(struct task *t);       /* empty queue; mask and alternate stack are the caller's */
 void signal_set_mask(sigset mask);           /* of current; KILL and STOP stay out */
-/* Waits under another mask until a handler is to run (sigsuspend, ppoll ...): the old mask comes back after the handler's. */
+/* Another mask while a call waits (sigsuspend, ppoll ...). When it ends without -ERESTARTNOHAND, the call itself puts the old
+ * mask back; else the delivery does, after the handler's. */
 void signal_set_temporary_mask(sigset mask);
+void signal_restore_mask(void);
 void signal_switched_in(void);               /* the scheduler switched to current: its signals are work again */
 /* Takes the first pending signal of t or its process that is in mask (sigtimedwait, signalfd). */
 bool signal_dequeue(struct task *t, sigset mask, struct k_siginfo *ret);
@@ -213,6 +218,9 @@ void process_defaults(struct process *p); /* limits, timers, signals of a fresh 
 void creds_from_boot(struct creds *c);
 void futex_exit_thread(struct task *t);    /* robust list, clear_tid */
 void timers_exit_process(struct process *p); /* interval and POSIX timers */
+void cpu_limit_changed(struct process *p);   /* RLIMIT_CPU was set */
+void itimers_init(struct process *p);
+void posix_timers_exit(struct process *p);
 
 /* --- scheduler internals, used by the platform --- */
 extern bool need_work; /* tested on each return to user space: signals, switch, trace, stop */

@@ -1,0 +1,31 @@
+/* Start of a cell kernel on the process platform: the table that the tender looks at, and the way to the first task. */
+#include "kernel/platform/process/process.h"
+
+#include "kernel/task/task_private.h"
+
+static char boot_stack[8192] __attribute__((aligned(16)));
+static char signal_stack[32768] __attribute__((aligned(16)));
+
+void xstate_init(void);
+_Noreturn void kernel_main(struct vb_boot *b);
+static _Noreturn void start(struct vb_boot *b);
+
+/* The ELF entry point: data, not code (vauban/hostcall.h). */
+extern const struct vb_kernel_table kernel_start;
+const struct vb_kernel_table kernel_start = {
+	.magic = VB_KERNEL_MAGIC,
+	.start = (uint64_t)start,
+	.stack_top = (uint64_t)(boot_stack + sizeof(boot_stack)),
+	.signal = (uint64_t)signal_handler,
+	.altstack = (uint64_t)signal_stack,
+	.altstack_bytes = sizeof(signal_stack),
+};
+
+static _Noreturn void start(struct vb_boot *b)
+{
+	boot = b;
+	stats = (struct vb_stats *)b->stats_base;
+	host_init(b);
+	xstate_init();
+	kernel_main(b);
+}

@@ -1,0 +1,63 @@
+/* Thread switch: kernel stacks, FS and GS base, and the user's SIMD state, which the kernel itself never touches and
+ * which therefore stays in the processor until another thread runs.
+ */
+#include "kernel/platform/process/process.h"
+
+#include "kernel/task/task_private.h"
+
+uint32_t platform_xstate_bytes;
+uint64_t platform_xstate_mask;
+
+void switch_stacks(uint64_t *save_sp, uint64_t new_sp);
+
+void xstate_init(void);
+void xstate_init(void)
+{
+	uint32_t eax = 13, ebx, ecx = 0, edx;
+	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	platform_xstate_bytes = (ebx + 63) & ~63u;
+	__asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+	platform_xstate_mask = (uint64_t)edx << 32 | eax;
+}
+
+void platform_xstate_save(void *area)
+{
+	memset((char *)area + 512, 0, 64);
+	__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)platform_xstate_mask), "d"((uint32_t)(platform_xstate_mask >> 32)) : "memory");
+}
+
+void platform_xstate_load(const void *area)
+{
+	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)platform_xstate_mask), "d"((uint32_t)(platform_xstate_mask >> 32)) : "memory");
+}
+
+void platform_fs_base_set(uint64_t fs) { __asm__ volatile("wrfsbase %0" : : "r"(fs)); }
+void platform_gs_base_set(uint64_t gs) { __asm__ volatile("wrgsbase %0" : : "r"(gs)); }
+
+uint64_t platform_fs_base_get(void)
+{
+	uint64_t fs;
+	__asm__ volatile("rdfsbase %0" : "=r"(fs));
+	return fs;
+}
+
+uint64_t platform_gs_base_get(void)
+{
+	uint64_t gs;
+	__asm__ volatile("rdgsbase %0" : "=r"(gs));
+	return gs;
+}
+
+void platform_switch(struct task *from, struct task *to)
+{
+	if (from) {
+		platform_xstate_save(from->xstate);
+		from->fs_base = platform_fs_base_get();
+		from->gs_base = platform_gs_base_get();
+	}
+	platform_xstate_load(to->xstate);
+	platform_fs_base_set(to->fs_base);
+	platform_gs_base_set(to->gs_base);
+	cpu_kstack_top = (uint64_t)(to->regs + 1);
+	switch_stacks(from ? &from->ksp : NULL, to->ksp);
+}
