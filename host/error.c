@@ -1,33 +1,45 @@
-/* Error texts: owns nothing; long texts are cut. */
+/* Error texts. */
 #include "host/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int vb_error_set(struct vb_error *err, int code, const char *fmt, ...)
 {
-	va_list ap;
-
-	if (!err)
-		return code;
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	va_end(ap);
+	if (err) {
+		va_list ap;
+		va_start(ap, fmt);
+		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		va_end(ap);
+	}
 	return code;
 }
 
-int vb_error_wrap(struct vb_error *err, int code, const char *fmt, ...)
+int vb_error_errno(struct vb_error *err, const char *fmt, ...)
 {
-	char context[sizeof(err->text)], old[sizeof(err->text)];
-	va_list ap;
+	int code = errno;
+	if (err) {
+		va_list ap;
+		va_start(ap, fmt);
+		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		va_end(ap);
+		size_t len = strlen(err->text);
+		snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(code));
+	}
+	return -code;
+}
 
+void vb_error_wrap(struct vb_error *err, const char *fmt, ...)
+{
 	if (!err)
-		return code;
+		return;
+	struct vb_error old = *err;
+	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(context, sizeof(context), fmt, ap);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	snprintf(old, sizeof(old), "%s", err->text);
-	if (snprintf(err->text, sizeof(err->text), "%.*s: %s", (int)sizeof(context) / 2, context, old) < 0)
-		err->text[0] = 0;
-	return code;
+	size_t len = strlen(err->text);
+	snprintf(err->text + len, sizeof(err->text) - len, ": %s", old.text);
 }

@@ -1,5 +1,5 @@
-/* Error texts of hosted code: the code says what happened to the program, the text to the reader. Functions that can fail take
- * `struct vb_error *err` last (NULL: nobody wants the text) and return -errno. */
+/* Why something failed, as one line for a person, built on the way up. Callers own the storage; the code is -errno or
+ * whatever the callee documents. err may be NULL where the caller needs only the code. */
 #ifndef HOST_ERROR_H
 #define HOST_ERROR_H
 
@@ -7,9 +7,11 @@ struct vb_error {
 	char text[512];
 };
 
-/* Sets the text; returns code. */
+/* Sets the text and returns code. */
 int vb_error_set(struct vb_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Puts "context: " before the text; returns code. */
-int vb_error_wrap(struct vb_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Sets the text to "...: strerror(errno)" and returns -errno. */
+int vb_error_errno(struct vb_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Puts "...: " in front of the text. */
+void vb_error_wrap(struct vb_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
