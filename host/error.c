@@ -31,10 +31,10 @@ int vb_error_errno(struct vb_error *err, const char *fmt, ...)
 	return -code;
 }
 
-void vb_error_wrap(struct vb_error *err, const char *fmt, ...)
+int vb_error_wrap(struct vb_error *err, int code, const char *fmt, ...)
 {
 	if (!err)
-		return;
+		return code;
 	struct vb_error old = *err;
 	va_list ap;
 	va_start(ap, fmt);
@@ -42,4 +42,5 @@ void vb_error_wrap(struct vb_error *err, const char *fmt, ...)
 	va_end(ap);
 	size_t len = strlen(err->text);
 	snprintf(err->text + len, sizeof(err->text) - len, ": %s", old.text);
+	return code;
 }

@@ -11,7 +11,7 @@ struct vb_error {
 int vb_error_set(struct vb_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Sets the text to "...: strerror(errno)" and returns -errno. */
 int vb_error_errno(struct vb_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Puts "...: " in front of the text. */
-void vb_error_wrap(struct vb_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Puts "...: " in front of the text and returns code. */
+int vb_error_wrap(struct vb_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,0 +1,1 @@
+/* Everything that jansson asks for is given on its command line, see host/meson.build. */
