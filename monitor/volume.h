@@ -15,7 +15,7 @@ struct vb_error;
 struct volume;
 
 #define VOLUME_MAX_FIDS       4096u
-#define VOLUME_CORE_MAX_BYTES (4ull << 30) /* of one core file */
+#define VOLUME_CORE_MAX_BYTES (4ull << 30) /* of all core files of a cell */
 
 /* The folder must exist. Follows symbolic links in host_dir itself (the user named it). Not thread-safe.
  * NULL: *err says why. */
