@@ -252,8 +252,6 @@ static unsigned stdio_poll(struct file *f, struct poll_table *table)
 	struct stdio *s = f->private;
 	unsigned events = 0, ready;
 
-	if (s->kind == VB_STDIO_FILE)
-		return POLL_IN | POLL_RDNORM | POLL_OUT | POLL_WRNORM;
 	if (f->readable && s->in >= 0) {
 		poll_add(table, f, &ready_wait[s->in]);
 		events |= WAIT_STDIN << s->in;
@@ -355,7 +353,6 @@ static const struct file_ops stdio_file_ops = {
 	.read = file_op_read,
 	.write = file_op_write,
 	.seek = file_op_seek,
-	.poll = stdio_poll,
 	.ioctl = stdio_ioctl,
 	.fsync = file_op_fsync,
 };
