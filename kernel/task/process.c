@@ -81,7 +81,7 @@ struct task *task_alloc(struct process *p)
 	*(uint32_t *)((char *)t->xstate + 24) = 0x1f80;
 	t->state = TASK_SLEEPING;
 	list_init(&t->run_node);
-	list_init(&t->pending.queue);
+	signal_init_task(t);
 	ktimer_init(&t->sleep_timer, NULL);
 	t->affinity = 1;
 	t->tid = tid_new();
@@ -105,9 +105,7 @@ struct process *process_new_first(void)
 	if (!t)
 		return NULL;
 	p->leader = t;
-	signal_init_process(p);
 	first_process = p;
-	current = t; /* for process_defaults, which reads and sets the current credentials */
 	process_defaults(p);
 	return p;
 }
@@ -158,12 +156,8 @@ _Noreturn void process_exit(int wait_status)
 	p->exiting = true;
 	p->exit_status = wait_status;
 	int sig = wait_status & 0x7f;
-	trace_end(wait_status);
 	debug_exit(wait_status >> 8, sig);
-	/* Other threads get no user time any more, but closing files may sleep (volumes write back). */
-	list_for_each_safe(t, next, &p->threads, struct task, thread_node)
-		if (t != current)
-			list_remove(&t->run_node);
+	p->leader = current; /* the scheduler runs no other any more; closing files may sleep (volumes write back) */
 	file_table_unref(p->files);
 	mm_unref(p->mm);
 	p->mm = NULL;

@@ -56,7 +56,10 @@ void wait_queue_wake(struct wait_queue *q, unsigned events) { wait_queue_wake_n(
 
 static bool can_run(const struct task *t)
 {
-	return !debug_blocks(t) && (!t->process->stopped || t->process->exiting);
+	const struct process *p = t->process;
+	if (p->exiting)
+		return t == p->leader;
+	return !debug_blocks(t) && !p->stopped;
 }
 
 /* The next task that may run, taken off the queue; NULL: none. */
@@ -71,16 +74,17 @@ static struct task *pick(void)
 	return NULL;
 }
 
-/* What else is due: timers, and after a host interrupt messages and descriptors. */
-static void serve(void)
+/* What else is due: timers, and after a host interrupt messages and descriptors. True: there was one. */
+static bool serve(void)
 {
 	timers_run();
 	if (!platform_interrupt_take())
-		return;
+		return false;
 	messages_run();
 	unsigned wanted = stdio_wanted();
 	if (wanted)
 		stdio_ready(platform_wait(wanted, 0));
+	return true;
 }
 
 /* Nothing can run: waits for something to happen. */
@@ -118,6 +122,7 @@ static void schedule(void)
 	current = next;
 	platform_switch(prev->state == TASK_DEAD ? NULL : prev, next);
 	task_reap();
+	signal_switched_in();
 }
 
 void task_make_runnable(struct task *t)
@@ -208,7 +213,8 @@ void user_return_work(struct regs *regs)
 {
 	while (need_work) {
 		need_work = false;
-		serve();
+		if (serve())
+			cputime_tick((int64_t)regs->orig_rax < 0);
 		if (current->process->exiting)
 			task_exit(0);
 		if (!can_run(current) || (!list_empty(&run_queue) && now_monotonic_ns() >= slice_end_ns))
