@@ -1,0 +1,149 @@
+/* One cell as its monitor sees it: private to monitor/. One process, one thread, one poll loop (monitor.c). */
+#ifndef MONITOR_CELL_H
+#define MONITOR_CELL_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "base/list.h"
+#include "host/error.h"
+#include "monitor/monitor.h"
+#include "monitor/registry.h"
+
+#include <vauban/message.h>
+#include <vauban/stats.h>
+
+#define MONITOR_MAX_WATCHES 32
+
+struct monitor;
+/* revents as from poll(). Must bear being called without cause. */
+typedef void watch_fn(struct monitor *m, int fd, short revents, void *arg);
+struct watch {
+	int fd; /* -1: free */
+	short events;
+	watch_fn *ready;
+	void *arg;
+};
+
+enum cell_state { CELL_STARTING, CELL_RUNNING, CELL_STOPPED, CELL_EXITED };
+
+/* Text of the cell: its own output when detached, and what its kernel notes. Bounded: two files of half the size. */
+struct cell_log {
+	int dir_fd, fd; /* of the cell's folder, -1: nowhere to write; of the file, -1: not opened yet */
+	uint64_t bytes;
+};
+
+struct terminal;
+struct monitor {
+	const struct monitor_options *options;
+	char name[REGISTRY_NAME_BYTES];
+	enum cell_state state;
+	struct watch watches[MONITOR_MAX_WATCHES];
+
+	/* the tender */
+	pid_t tender; /* 0: reaped */
+	int tender_status; /* as from waitpid() */
+	int socket;
+	int memory_fd, stats_fd, boot_fd, kernel_fd;
+	const struct vb_stats *stats; /* hostile figures */
+	struct list queue; /* struct packet: messages that the socket has no room for yet */
+	unsigned queued;
+	char lockdown[400]; /* what the tender says of its lock-down */
+	bool condemned; /* it broke the protocol; killed, and nothing it says counts */
+	int kill_signal; /* SIGKILL: someone asked for it */
+	bool exit_known; /* the kernel has said how the program ended */
+	struct vb_msg_exit exit;
+	double cpu_seconds; /* once reaped */
+	int64_t deadline_ns; /* CLOCK_MONOTONIC: the tender is killed if it is still there; 0: none */
+
+	/* its standard descriptors */
+	int stdio_fd[3];
+	struct vb_boot_stdio stdio[3];
+	struct terminal *terminal; /* NULL: none to look after */
+	int output_fd[2]; /* detached: where its stdout and stderr come out, -1 if not */
+
+	/* services */
+	struct volume *volumes[VB_BOOT_MAX_VOLUMES], *core;
+	struct list clients; /* struct client, control.c */
+	unsigned client_count;
+	int debug_listener, debugger; /* -1: none */
+	unsigned tracers;
+
+	/* its record */
+	int dir_fd; /* the cell's folder, locked; -1: none */
+	int cells_fd;
+	struct timespec started; /* CLOCK_REALTIME */
+	struct cell_log log;
+	double log_tokens;
+	int64_t log_refilled_ns;
+	uint64_t log_dropped;
+	char cgroup[300]; /* "": none */
+	const char *cpu_method; /* how the CPU limit is enforced: "cgroup", "duty-cycle"; NULL: no limit */
+	int cpu_timer; /* duty cycle, -1: none */
+	double cpu_period_start; /* CPU seconds at the start of the period */
+	unsigned cpu_tick;
+	bool cpu_held; /* stopped until the period ends */
+};
+
+/* monitor.c */
+int64_t now_ns(void);
+void watch_add(struct monitor *m, int fd, short events, watch_fn *ready, void *arg);
+void watch_remove(struct monitor *m, int fd);
+void watch_events(struct monitor *m, int fd, short events);
+/* Stops the cell and itself, as ^Z does; goes on when continued. */
+void monitor_stop(struct monitor *m);
+/* A signal for the program, from a terminal, a process or a client. */
+void monitor_signal(struct monitor *m, int sig);
+
+/* boot.c: fills and seals the boot page. */
+int boot_create(struct monitor *m, struct vb_error *err);
+
+/* spawn.c: memory, socket and process. */
+int tender_create_files(struct monitor *m, struct vb_error *err);
+int tender_spawn(struct monitor *m, const char *empty_root, struct vb_error *err);
+double tender_cpu_seconds(const struct monitor *m);
+
+/* messages.c */
+void messages_ready(struct monitor *m, int fd, short revents, void *arg);
+/* -EAGAIN: the cell takes nothing any more; the caller decides what that means. */
+int message_send(struct monitor *m, uint32_t type, uint32_t tag, const void *payload, size_t len);
+/* The tender broke the rules: it is killed, the cell has failed. */
+void tender_condemn(struct monitor *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void messages_release(struct monitor *m);
+
+/* stdio.c */
+void stdio_describe(struct monitor *m);
+void stdio_request(struct monitor *m, uint32_t tag, const void *payload, size_t len);
+
+/* terminal.c */
+/* Decides what the cell gets as standard descriptors: m->stdio_fd. */
+int terminal_init(struct monitor *m, struct vb_error *err);
+void terminal_start(struct monitor *m);
+void terminal_window_changed(struct monitor *m);
+/* Writes what the cell has left behind, gives the user's terminal back as it was. */
+void terminal_release(struct monitor *m);
+/* The cell is about to change the attributes of descriptor fd (0..2). */
+void terminal_save(struct monitor *m, int fd);
+
+/* log.c */
+void cell_log_write(struct cell_log *log, const char *stream, const char *text, size_t len);
+/* A VB_MSG_LOG, hostile. */
+void log_request(struct monitor *m, uint32_t tag, const void *payload, size_t len);
+
+/* control.c */
+void control_start(struct monitor *m);
+void control_trace(struct monitor *m, const void *payload, size_t len);
+void control_debug_out(struct monitor *m, const void *payload, size_t len);
+void control_exited(struct monitor *m);
+
+/* report.c */
+json_t *report_cell(const struct monitor *m);  /* what is known from the start */
+json_t *report_state(const struct monitor *m); /* all */
+
+/* cpu.c */
+void cpu_limit_start(struct monitor *m);
+void cpu_limit_release(struct monitor *m);
+
+#endif
