@@ -50,6 +50,7 @@ struct creds { /* value type: copied, never shared */
 	uint32_t securebits;
 	bool no_new_privs;
 };
+void creds_commit_ids(const struct creds *new); /* of current: ids were changed by the rules; capabilities follow */
 bool capable(int cap); /* CAP_* number, of the current task */
 
 struct rlimit64 { uint64_t cur, max; };
@@ -74,7 +75,7 @@ struct process {
 	int exit_status;     /* wait(2) encoding */
 	uint64_t start_ns;   /* CLOCK_MONOTONIC */
 	char comm_exe[256];  /* absolute path of the program */
-	bool dumpable;
+	bool dumpable, child_subreaper, thp_disable;
 	struct itimer itimer[3]; /* ITIMER_REAL, VIRTUAL, PROF */
 	uint64_t dead_cpu_ns;    /* cpu_ns of threads that are gone; the scheduler adds it */
 	uint64_t user_ticks, kernel_ticks; /* where timer ticks found the program: how CPU time splits (cputime_tick) */
