@@ -65,6 +65,7 @@ struct inode_ops { /* any may be NULL: -EPERM/-ENOTDIR/-EINVAL as Linux says for
 	int (*open)(struct inode *inode, struct file *file);            /* sets file->ops / private; NULL: nothing to do */
 	/* -ENXIO beyond the end; for_write: a frame that is the file's own. May call mm_inode_invalidate for the page when it replaces it. */
 	int (*get_page)(struct inode *inode, uint64_t index, bool for_write, struct file_page *ret);
+	bool get_page_sleeps;                                           /* get_page may sleep (9P): mm then never calls it where it may not */
 	int (*statfs)(struct inode *inode, struct k_statfs *ret);
 	long (*getxattr)(struct inode *inode, const char *name, void *buf, size_t size);
 	int (*setxattr)(struct inode *inode, const char *name, const void *buf, size_t size, int flags);
@@ -88,6 +89,8 @@ struct inode {
 	void *pipe;            /* of a fifo; owned by fs/pipe.c */
 	void *socket;          /* bound unix socket; owned by net/unix.c */
 	bool read_only;        /* on a read-only file system: EROFS */
+	bool linkable;         /* O_TMPFILE: may get a first name */
+	unsigned seals;        /* F_SEAL_*, of a memfd */
 	uint64_t image_nid;    /* EROFS inode behind it (0: none), for call-site tables */
 	/* back ends embed this struct in theirs */
 };

@@ -12,7 +12,7 @@ struct slab {
 };
 
 static const uint16_t class_size[] = {32, 64, 96, 128, 192, 256, 400, 576, 800, 1008, 2032};
-#define CLASSES VB_ARRAY_LEN(class_size)
+#define CLASSES   VB_ARRAY_LEN(class_size)
 #define SMALL_MAX 2032
 
 static struct list partial[CLASSES];
@@ -24,7 +24,7 @@ static struct slab *slab_new(unsigned class)
 		return NULL;
 
 	struct slab *slab = page_virt(page);
-	*slab = (struct slab){.class = (uint16_t)class, .unused_from = sizeof(*slab)};
+	*slab = (struct slab){.class = (uint16_t) class, .unused_from = sizeof(*slab)};
 	list_push_front(&partial[class], &slab->node);
 	return slab;
 }
@@ -88,7 +88,7 @@ void *kmalloc(size_t size)
 	if (size <= SMALL_MAX) {
 		unsigned class = 0;
 		while (class_size[class] < size)
-			class++;
+			class ++;
 		return small_alloc(class);
 	}
 	if (size > (VB_PAGE_SIZE << PAGE_MAX_ORDER))

@@ -74,7 +74,7 @@ uint64_t mm_total_bytes(const struct mm *mm), mm_resident_bytes(const struct mm 
 void mm_for_each_area(struct mm *mm, void (*fn)(const struct area *area, void *arg), void *arg);
 
 /* Fields the loader sets for /proc: argument and environment ranges. */
-struct mm_layout { uint64_t arg_start, arg_end, env_start, env_end, stack_top, code_start, code_end, data_start, data_end, brk_start, vdso; };
+struct mm_layout { uint64_t arg_start, arg_end, env_start, env_end, stack_top, code_start, code_end, data_start, data_end, brk_start, vdso, aux_start, aux_bytes; };
 struct mm_layout *mm_layout(struct mm *mm);
 
 #endif

@@ -7,7 +7,7 @@
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
 
-#define DISCARD_ORDER 4     /* 64 KiB: smaller blocks are not worth a host call */
+#define DISCARD_ORDER  4    /* 64 KiB: smaller blocks are not worth a host call */
 #define DIRTY_KEEP_MIN 256u /* frames of large dirty blocks that are always kept for reuse */
 
 struct page {
@@ -21,9 +21,9 @@ struct page {
 };
 
 static struct page *pages;
-static uint64_t first_offset;       /* of frame 0 in the memory file */
-static uint64_t total, fresh, used; /* frames */
-static uint64_t dirty_large;        /* frames in dirty free blocks of DISCARD_ORDER and more */
+static uint64_t first_offset;                       /* of frame 0 in the memory file */
+static uint64_t total, fresh, used;                 /* frames */
+static uint64_t dirty_large;                        /* frames in dirty free blocks of DISCARD_ORDER and more */
 static struct list free_blocks[PAGE_MAX_ORDER + 1]; /* dirty ones first */
 
 static uint64_t index_of(const struct page *page)

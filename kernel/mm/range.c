@@ -140,8 +140,8 @@ static uint64_t find_gap(const struct range *t, uint64_t len, uint64_t low, uint
 
 	for (int side = 0; side < 2; side++) {
 		bool left = up == !side;
-		uint64_t found = left ? find_gap(t->left, len, low, vb_min(high, t->start), up) :
-					find_gap(t->right, len, vb_max(low, t->end), high, up);
+		uint64_t found = left ? find_gap(t->left, len, low, vb_min(high, t->start), up)
+				      : find_gap(t->right, len, vb_max(low, t->end), high, up);
 		if (found != UINT64_MAX)
 			return found;
 	}
