@@ -2,9 +2,7 @@
 #ifndef KERNEL_TIME_TIME_H
 #define KERNEL_TIME_TIME_H
 
-#include "base/list.h"
-
-#include <bsd/sys/tree.h>
+#include "base/types.h"
 
 #define NSEC_PER_SEC 1000000000ull
 #define NO_DEADLINE UINT64_MAX
@@ -24,7 +22,7 @@ uint64_t deadline_after(uint64_t delta_ns);
 
 /* A timer on CLOCK_MONOTONIC. fire() runs in kernel context, must not sleep, may start the timer again. */
 struct ktimer {
-	RB_ENTRY(ktimer) node;
+	struct ktimer *child, *next, **link; /* pairing heap; link: the pointer that points here */
 	bool pending;
 	uint64_t deadline_ns;
 	void (*fire)(struct ktimer *timer);

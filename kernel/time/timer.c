@@ -1,20 +1,54 @@
-/* Owns the queue of pending kernel timers (a red-black tree by deadline) and clock arithmetic. Trusts the platform's clocks. */
+/* Owns the queue of pending kernel timers (a pairing heap: the earliest is the root) and clock arithmetic. Trusts the
+ * platform's clocks. */
 #include "kernel/time/time.h"
 
 #include <linux/time.h>
 
 #include "kernel/platform/platform.h"
 
-static int ktimer_compare(const struct ktimer *a, const struct ktimer *b)
+static struct ktimer *earliest;
+
+/* Joins two heaps, either may be NULL. The roots have no siblings. */
+static struct ktimer *heap_meld(struct ktimer *a, struct ktimer *b)
 {
-	if (a->deadline_ns != b->deadline_ns)
-		return a->deadline_ns < b->deadline_ns ? -1 : 1;
-	return a == b ? 0 : a < b ? -1 : 1;
+	if (!a || !b)
+		return a ? a : b;
+	if (b->deadline_ns < a->deadline_ns) {
+		struct ktimer *t = a;
+		a = b;
+		b = t;
+	}
+	b->next = a->child;
+	b->link = &a->child;
+	if (b->next)
+		b->next->link = &b->next;
+	a->child = b;
+	return a;
 }
 
-static RB_HEAD(ktimer_tree, ktimer) queue = RB_INITIALIZER(&queue);
-RB_GENERATE_INTERNAL(ktimer_tree, ktimer, node, ktimer_compare, static __attribute__((unused)))
-static struct ktimer *first; /* the earliest: asked for on every return from idle */
+/* Joins the siblings from first on: in pairs from the left, then all of them from the right. */
+static struct ktimer *heap_meld_siblings(struct ktimer *first)
+{
+	struct ktimer *pairs = NULL, *root = NULL;
+
+	while (first) {
+		struct ktimer *a = first, *b = a->next;
+		first = b ? b->next : NULL;
+		a->next = NULL;
+		if (b)
+			b->next = NULL;
+		a = heap_meld(a, b);
+		a->next = pairs;
+		pairs = a;
+	}
+	while (pairs) {
+		struct ktimer *t = pairs;
+		pairs = t->next;
+		t->next = NULL;
+		root = heap_meld(root, t);
+	}
+	return root;
+}
 
 uint64_t timespec_to_ns(const struct k_timespec *t)
 {
@@ -27,7 +61,7 @@ uint64_t timespec_to_ns(const struct k_timespec *t)
 
 struct k_timespec ns_to_timespec(uint64_t ns)
 {
-	return (struct k_timespec){ .tv_sec = (int64_t)(ns / NSEC_PER_SEC), .tv_nsec = (int64_t)(ns % NSEC_PER_SEC) };
+	return (struct k_timespec){.tv_sec = (int64_t)(ns / NSEC_PER_SEC), .tv_nsec = (int64_t)(ns % NSEC_PER_SEC)};
 }
 
 uint64_t now_monotonic_ns(void)
@@ -58,29 +92,34 @@ void ktimer_start(struct ktimer *t, uint64_t deadline_ns)
 	ktimer_stop(t);
 	t->deadline_ns = deadline_ns;
 	t->pending = true;
-	RB_INSERT(ktimer_tree, &queue, t);
-	if (!first || ktimer_compare(t, first) < 0)
-		first = t;
+	t->child = t->next = NULL;
+	earliest = heap_meld(earliest, t);
 }
 
 void ktimer_stop(struct ktimer *t)
 {
 	if (!t->pending)
 		return;
-	RB_REMOVE(ktimer_tree, &queue, t);
 	t->pending = false;
-	if (t == first)
-		first = RB_MIN(ktimer_tree, &queue);
+	struct ktimer *children = heap_meld_siblings(t->child);
+	if (t == earliest) {
+		earliest = children;
+		return;
+	}
+	*t->link = t->next;
+	if (t->next)
+		t->next->link = t->link;
+	earliest = heap_meld(earliest, children);
 }
 
 void timers_run(void)
 {
-	if (!first)
+	if (!earliest)
 		return;
 	/* One reading of the clock: a timer that restarts itself for later can't keep the kernel here. */
 	uint64_t now = now_monotonic_ns();
-	while (first && first->deadline_ns <= now) {
-		struct ktimer *t = first;
+	while (earliest && earliest->deadline_ns <= now) {
+		struct ktimer *t = earliest;
 		ktimer_stop(t);
 		t->fire(t);
 	}
@@ -88,5 +127,5 @@ void timers_run(void)
 
 uint64_t timers_next_ns(void)
 {
-	return first ? first->deadline_ns : NO_DEADLINE;
+	return earliest ? earliest->deadline_ns : NO_DEADLINE;
 }
