@@ -17,7 +17,10 @@ void debug_message(const void *payload, size_t len, uint32_t tag);
 
 /* True: the debugger holds this thread, don't run it (in user or kernel mode). */
 bool debug_holds(const struct task *t);
-static inline bool debug_blocks(const struct task *t) { return debug_attached && debug_holds(t); }
+static inline bool debug_blocks(const struct task *t)
+{
+	return debug_attached && debug_holds(t);
+}
 
 /* A synchronous fault of the current thread, before it becomes a signal. code: si_code. True: the debugger took it; the thread
  * stays where it is and must go through user_return_work(), which won't return while debug_blocks(current). */

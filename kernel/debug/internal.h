@@ -9,16 +9,19 @@ struct trace_call;
 struct debug_task {
 	struct trace_call *call; /* the call that the thread is in; kept from call to call */
 
-	/* gdb */
-	bool resumed; /* runs while the debugger lets only some threads run */
-	bool stepping;
-	uint64_t step_target; /* the step ends at this internal breakpoint instead of the next instruction; 0: by the trap flag */
-	uint8_t step_byte;    /* what the internal breakpoint replaced */
-	int stop_signal;      /* last reported to the debugger */
-	bool stop_queued;     /* stop_signal was taken off the queue: held */
-	struct k_siginfo held;
-	int pass_signal; /* the next one of this number is the program's */
+	/* gdb.c */
+	bool resumed;          /* runs while the debugger lets only some threads run */
+	bool stepping;         /* until the next instruction of the program, or the end of a call */
+	struct k_siginfo held; /* the signal that the debugger stopped with; signo 0: none */
+	int pass_signal;       /* the next one of this number is the program's */
 };
+
+/* While a step may end in a call, trace_enter and trace_exit are wanted without tracing. */
+void trace_steps(bool on);
+void trace_ended(int status, int sig);
+/* gdb.c: a call of the current thread ended; a thread ends. */
+void debug_call_done(void);
+void debug_thread_gone(struct task *t);
 
 /* NULL: no memory. */
 struct debug_task *debug_task(struct task *t);

@@ -11,8 +11,10 @@ struct debug_task *debug_task(struct task *t)
 void debug_task_release(struct task *t)
 {
 	struct debug_task *d = t->debug;
-	if (d)
+	if (d) {
+		debug_thread_gone(t);
 		kfree(d->call);
+	}
 	kfree(d);
 	t->debug = NULL;
 }

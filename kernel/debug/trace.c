@@ -20,6 +20,7 @@
 #define NR_EXIT_GROUP     231
 
 bool trace_on;
+static bool tracing, stepping; /* trace_on is either */
 
 struct trace_call {
 	int nr; /* -1: none */
@@ -116,7 +117,7 @@ void trace_set(bool on)
 
 void trace_enter(struct regs *regs)
 {
-	struct trace_call *c = call_of_current();
+	struct trace_call *c = tracing ? call_of_current() : NULL;
 	if (!c)
 		return;
 	c->nr = (int)regs->orig_rax;
@@ -142,7 +143,7 @@ void trace_enter(struct regs *regs)
 	}
 }
 
-void trace_exit(struct regs *regs)
+static void trace_result(const struct regs *regs)
 {
 	static char whole[TRACE_TEXT_BYTES]; /* the kernel is not preempted, and nothing below sleeps */
 	struct trace_call *c = call_of_current();
@@ -179,9 +180,17 @@ void trace_exit(struct regs *regs)
 	c->nr = -1;
 }
 
+void trace_exit(struct regs *regs)
+{
+	if (tracing)
+		trace_result(regs);
+	if (stepping)
+		debug_call_done();
+}
+
 void trace_signal(int signo, const struct k_siginfo *info)
 {
-	if (!trace_on)
+	if (!tracing)
 		return;
 	char whole[256];
 	struct text text = {whole, sizeof(whole), 0};
