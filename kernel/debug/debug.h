@@ -15,11 +15,12 @@ void debug_init(void);
 /* A VB_MSG_DEBUG_IN message. tag 1: debugger attached, 2: gone, 0: bytes from it (hostile). */
 void debug_message(const void *payload, size_t len, uint32_t tag);
 
-/* True: the debugger holds this thread, don't run it (in user or kernel mode). */
+/* True: this thread must not run, in user or kernel mode: a debugger holds it, or a core file is being written. */
+extern bool debug_holding; /* there may be such threads */
 bool debug_holds(const struct task *t);
 static inline bool debug_blocks(const struct task *t)
 {
-	return debug_attached && debug_holds(t);
+	return debug_holding && debug_holds(t);
 }
 
 /* A synchronous fault of the current thread, before it becomes a signal. code: si_code. True: the debugger took it; the thread

@@ -16,11 +16,12 @@
 #define INT3            0xcc
 #define SI_CODE_STEP    2 /* TRAP_TRACE */
 
-bool debug_attached, debug_serving;
+bool debug_attached, debug_holding, debug_serving;
 struct gdb_stop gdb_stop;
 
-static bool stopped;   /* nobody runs */
-static bool selective; /* only the threads with `resumed` run */
+static bool stopped;            /* nobody runs */
+static const struct task *only; /* others are held, for a core file */
+static bool selective;          /* only the threads with `resumed` run */
 static sigset pass_signals;
 
 static struct breakpoint {
@@ -50,9 +51,24 @@ bool gdb_stopped(void)
 	return stopped;
 }
 
+static void attach(bool on)
+{
+	debug_attached = stopped = on;
+	debug_holding = on || only;
+	selective = false;
+}
+
+void debug_hold_others(const struct task *t)
+{
+	only = t;
+	debug_holding = debug_attached || only;
+}
+
 bool debug_holds(const struct task *t)
 {
 	const struct debug_task *d = t->debug;
+	if (only)
+		return t != only;
 	if (!stopped && (!selective || (d && d->resumed)))
 		return false;
 	return !t->process->exiting && !(signal_pending_set(t) & sig_bit(SIGKILL));
@@ -153,7 +169,7 @@ void gdb_detach(void)
 			resume_with_signal(t, d, d->held.signo);
 	}
 	gdb_vfile_close_all();
-	selective = stopped = debug_attached = false;
+	attach(false);
 	pass_signals = 0;
 	task_want_work();
 }
@@ -253,7 +269,7 @@ void debug_message(const void *payload, size_t len, uint32_t tag)
 {
 	debug_serving = true;
 	if (tag == 1 && program()) {
-		debug_attached = stopped = true;
+		attach(true);
 		remote_reset();
 		struct task *t = gdb_any_task();
 		gdb_stop = (struct gdb_stop){.tid = t ? t->tid : 0, .signal = SIGTRAP};
@@ -314,7 +330,7 @@ void debug_exit(int status, int sig)
 	if (!debug_attached)
 		return;
 	remote_report_exit(status, sig);
-	debug_attached = false;
+	attach(false);
 }
 
 /* The thread goes. If only it was allowed to run, the debugger would wait for ever. */

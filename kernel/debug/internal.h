@@ -23,6 +23,9 @@ void trace_ended(int status, int sig);
 void debug_call_done(void);
 void debug_thread_gone(struct task *t);
 
+/* gdb.c: no thread but this one runs, until NULL. */
+void debug_hold_others(const struct task *t);
+
 /* NULL: no memory. */
 struct debug_task *debug_task(struct task *t);
 

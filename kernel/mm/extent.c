@@ -214,3 +214,15 @@ bool extents_any_own(const struct mm *mm, uint64_t start, uint64_t end)
 			return true;
 	return false;
 }
+
+bool mm_present(struct mm *mm, uint64_t addr, uint64_t *ret_start, uint64_t *ret_end)
+{
+	const struct extent *e = extent_at_or_above(mm, addr);
+	if (!e)
+		return false;
+	*ret_start = vb_max(addr, e->range.start);
+	*ret_end = e->range.end;
+	return true;
+}
+
+bool mm_modified(struct mm *mm, uint64_t start, uint64_t end) { return extents_any_own(mm, start, end); }

@@ -62,6 +62,10 @@ int mm_populate(struct mm *mm, uint64_t addr, uint64_t len, int access);
 /* Reads or writes memory of any mm whatever its protection is (debugger, core files). Returns bytes done. */
 size_t mm_peek(struct mm *mm, uint64_t addr, void *dst, size_t len);
 size_t mm_poke(struct mm *mm, uint64_t addr, const void *src, size_t len);
+/* The first run of pages that are there, at or above addr; false: none. They may be absent again after a sleep. */
+bool mm_present(struct mm *mm, uint64_t addr, uint64_t *ret_start, uint64_t *ret_end);
+/* True when [start, end) has pages that the program may have changed. */
+bool mm_modified(struct mm *mm, uint64_t start, uint64_t end);
 /* The frame behind an executable file page, made private to this mm if it was an image page, for the call-site patcher:
  * *ret_virt is its kernel address. The page stays mapped with its protection. */
 int mm_private_text(struct mm *mm, uint64_t addr, void **ret_virt);
