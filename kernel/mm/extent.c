@@ -225,4 +225,7 @@ bool mm_present(struct mm *mm, uint64_t addr, uint64_t *ret_start, uint64_t *ret
 	return true;
 }
 
-bool mm_modified(struct mm *mm, uint64_t start, uint64_t end) { return extents_any_own(mm, start, end); }
+bool mm_modified(struct mm *mm, uint64_t start, uint64_t end)
+{
+	return extents_any_own(mm, start, end);
+}

@@ -381,7 +381,7 @@ static void invalidate(struct vm_area *v, uint64_t start, uint64_t end)
 	for (struct extent *e; start < end && (e = extent_at_or_above(v->mm, start)) && e->range.start < end;) {
 		uint64_t from = vb_max(start, e->range.start), to = vb_min(end, e->range.end);
 		start = to;
-		if (e->kind == EXTENT_OWN && !v->a.shared) { /* copies live on, except beyond the end of the file */
+		if (e->kind >= EXTENT_TEXT && !v->a.shared) { /* copies live on, except beyond the end of the file */
 			from = beyond ? vb_max(from, file_end) : to;
 			if (from < to)
 				extents_drop(v->mm, from, to, true);
