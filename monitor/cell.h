@@ -43,32 +43,35 @@ struct monitor {
 	struct watch watches[MONITOR_MAX_WATCHES];
 
 	/* the tender */
-	pid_t tender; /* 0: reaped */
+	pid_t tender;      /* 0: reaped */
 	int tender_status; /* as from waitpid() */
 	int socket;
-	int memory_fd, stats_fd, boot_fd, kernel_fd;
-	const struct vb_stats *stats; /* hostile figures */
-	struct list queue; /* struct packet: messages that the socket has no room for yet */
+	int tender_socket, memory_fd, stats_fd, boot_fd, kernel_fd; /* for the tender: -1 once it has them */
+	const struct vb_stats *stats;                               /* hostile figures */
+	struct list queue;                                          /* struct packet: messages that the socket has no room for yet */
 	unsigned queued;
 	char lockdown[400]; /* what the tender says of its lock-down */
-	bool condemned; /* it broke the protocol; killed, and nothing it says counts */
-	int kill_signal; /* SIGKILL: someone asked for it */
-	bool exit_known; /* the kernel has said how the program ended */
+	bool condemned;     /* it broke the protocol; killed, and nothing it says counts */
+	int kill_signal;    /* SIGKILL: someone asked for it */
+	bool error_said;    /* the user has been told what went wrong */
+	bool exit_known;    /* the kernel has said how the program ended */
 	struct vb_msg_exit exit;
-	double cpu_seconds; /* once reaped */
+	double cpu_seconds;  /* once reaped */
 	int64_t deadline_ns; /* CLOCK_MONOTONIC: the tender is killed if it is still there; 0: none */
 
 	/* its standard descriptors */
 	int stdio_fd[3];
+	int caller_stdin;     /* detached and interactive, -1: none */
+	bool stdio_closed[3]; /* for the cell; the number itself is taken by /dev/null */
 	struct vb_boot_stdio stdio[3];
 	struct terminal *terminal; /* NULL: none to look after */
-	int output_fd[2]; /* detached: where its stdout and stderr come out, -1 if not */
+	int output_fd[2];          /* detached: where its stdout and stderr come out, -1 if not */
 
 	/* services */
 	struct volume *volumes[VB_BOOT_MAX_VOLUMES], *core;
 	struct list clients; /* struct client, control.c */
 	unsigned client_count;
-	int debug_listener, debugger; /* -1: none */
+	int control_listener, debug_listener, debugger; /* -1: none */
 	unsigned tracers;
 
 	/* its record */
@@ -79,9 +82,9 @@ struct monitor {
 	double log_tokens;
 	int64_t log_refilled_ns;
 	uint64_t log_dropped;
-	char cgroup[300]; /* "": none */
-	const char *cpu_method; /* how the CPU limit is enforced: "cgroup", "duty-cycle"; NULL: no limit */
-	int cpu_timer; /* duty cycle, -1: none */
+	char cgroup[300];        /* "": none */
+	const char *cpu_method;  /* how the CPU limit is enforced: "cgroup", "duty-cycle"; NULL: no limit */
+	int cpu_timer;           /* duty cycle, -1: none */
 	double cpu_period_start; /* CPU seconds at the start of the period */
 	unsigned cpu_tick;
 	bool cpu_held; /* stopped until the period ends */

@@ -44,7 +44,7 @@ int cell_open(int cells_fd, const char *name, struct cell *ret, struct vb_error 
 	int fd = openat(cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return vb_error_set(err, -errno, "there is no cell named %s (see `vauban ps -a`)", name);
-	struct cell cell = { .dir_fd = fd };
+	struct cell cell = {.dir_fd = fd};
 	strcpy(cell.name, name);
 	cell.alive = !registry_is_free(fd);
 	cell.record = cell_record(fd, &cell.ended);
@@ -91,7 +91,7 @@ static int receive_line(int fd, int timeout_ms, char **ret_text)
 	size_t len = 0, room = 4096;
 	char *text = malloc(room);
 	while (text) {
-		struct pollfd ready = { .fd = fd, .events = POLLIN };
+		struct pollfd ready = {.fd = fd, .events = POLLIN};
 		int n = poll(&ready, 1, timeout_ms);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -124,7 +124,7 @@ int cell_connect(const struct cell *cell, json_t *request_taken, int timeout_ms,
 	char *request = json_dumps(request_taken, JSON_COMPACT), *text = NULL;
 	json_decref(request_taken);
 	/* Relative, so that the length of the path does not matter. */
-	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "control" };
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "control"};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r = -ENOMEM;
 	if (request && fd >= 0 && fchdir(cell->dir_fd) == 0) {
 		r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
@@ -142,7 +142,8 @@ int cell_connect(const struct cell *cell, json_t *request_taken, int timeout_ms,
 		fd_close(&fd);
 		if (!cell->alive)
 			return vb_error_set(err, -ESRCH, "the cell %s is not running", cell->name);
-		return vb_error_set(err, r < 0 ? r : -EPROTO, "the monitor of %s gives no answer: %s", cell->name, strerror(r < 0 ? -r : EPROTO));
+		return vb_error_set(
+			err, r < 0 ? r : -EPROTO, "the monitor of %s gives no answer: %s", cell->name, strerror(r < 0 ? -r : EPROTO));
 	}
 	const char *error = json_string_value(json_object_get(answer, "error"));
 	if (error) {

@@ -42,7 +42,8 @@ int registry_runtime_dir(const char **ret_path, struct vb_error *err)
 	if (lstat(runtime_dir, &st) < 0)
 		return vb_error_errno(err, "%s", runtime_dir);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 022)
-		return vb_error_set(err, -EPERM, "%s is not a folder that only you can write to: remove it or set XDG_RUNTIME_DIR", runtime_dir);
+		return vb_error_set(
+			err, -EPERM, "%s is not a folder that only you can write to: remove it or set XDG_RUNTIME_DIR", runtime_dir);
 	char empty[PATH_MAX];
 	snprintf(empty, sizeof(empty), "%s/empty", runtime_dir);
 	if (mkdir(empty, 0555) < 0 && errno != EEXIST)
@@ -131,7 +132,8 @@ int registry_claim(int cells_fd, const char *wanted, const char *program, char *
 		if (r == -EEXIST && remove_leftover(cells_fd, wanted))
 			r = claim_folder(cells_fd, wanted, ret_dir_fd);
 		if (r == -EEXIST)
-			return vb_error_set(err, r, "there is a cell named %s already: choose another name, or `vauban rm -f %s`", wanted, wanted);
+			return vb_error_set(
+				err, r, "there is a cell named %s already: choose another name, or `vauban rm -f %s`", wanted, wanted);
 		if (r < 0)
 			return vb_error_set(err, r, "can't record the cell %s: %s", wanted, strerror(-r));
 		snprintf(name, REGISTRY_NAME_BYTES, "%s", wanted);
