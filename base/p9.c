@@ -136,7 +136,7 @@ static struct p9_string take_component(struct reader *r)
 static struct p9_string take_name(struct reader *r)
 {
 	struct p9_string s = take_component(r);
-	if (s.s[0] == '.' && (s.len == 1 || (s.len == 2 && s.s[1] == '.')))
+	if ((s.len == 1 || s.len == 2) && !memcmp(s.s, "..", s.len))
 		r->failed = true;
 	return s;
 }

@@ -11,20 +11,20 @@
 
 #define RESERVED_FDS 64u /* left to the rest of the monitor */
 
-static unsigned fds_open, fds_max;
+unsigned volume_fds_open, volume_fds_max;
 
 static void fds_init(void)
 {
 	struct rlimit limit;
-	if (fds_max || getrlimit(RLIMIT_NOFILE, &limit))
+	if (volume_fds_max || getrlimit(RLIMIT_NOFILE, &limit))
 		return;
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = vb_min(limit.rlim_max, (rlim_t)65536);
 		if (setrlimit(RLIMIT_NOFILE, &limit))
 			getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	fds_max = (unsigned)vb_min(limit.rlim_cur, (rlim_t)65536);
-	fds_max = fds_max > 2 * RESERVED_FDS ? fds_max - RESERVED_FDS : RESERVED_FDS;
+	volume_fds_max = (unsigned)vb_min(limit.rlim_cur, (rlim_t)65536);
+	volume_fds_max = volume_fds_max > 2 * RESERVED_FDS ? volume_fds_max - RESERVED_FDS : RESERVED_FDS;
 }
 
 void volume_close_fd(int fd)
@@ -32,7 +32,7 @@ void volume_close_fd(int fd)
 	if (fd < 0)
 		return;
 	close(fd);
-	fds_open--;
+	volume_fds_open--;
 }
 
 /* Makes room for one more descriptor by closing the least recently used node's. The three used last stay open: a request
@@ -41,7 +41,7 @@ static int fds_admit(struct volume *v)
 {
 	unsigned open_nodes = 0;
 	struct node *oldest = NULL;
-	if (fds_open < fds_max)
+	if (volume_fds_open < volume_fds_max)
 		return 0;
 	list_for_each(n, &v->nodes, struct node, lru) if (n->fd >= 0 && n->parent && ++open_nodes > 3) oldest = n;
 	if (!oldest)
@@ -69,7 +69,7 @@ static int open_step(struct volume *v, int dirfd, const char *name, int flags, m
 		fd = openat(dirfd, name, flags, mode);
 	if (fd < 0)
 		return -errno;
-	fds_open++;
+	volume_fds_open++;
 	return fd;
 }
 
@@ -134,7 +134,7 @@ int node_root(struct volume *v, const char *host_dir)
 	int fd = open(host_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	fds_open++;
+	volume_fds_open++;
 	r = node_new(v, NULL, ".", fd, &v->root);
 	if (r)
 		return r;
@@ -227,7 +227,7 @@ int node_open(struct volume *v, struct node *n, int flags)
 		return -ENXIO; /* opening a device or fifo of the host could do anything, or block */
 	}
 	if (fd >= 0)
-		fds_open++;
+		volume_fds_open++;
 	return fd;
 }
 

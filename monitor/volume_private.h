@@ -70,6 +70,7 @@ struct volume {
 };
 
 /* --- volume_node.c: the only code that opens anything. 0, a descriptor or -errno --- */
+extern unsigned volume_fds_open, volume_fds_max; /* of all volumes of the process */
 int node_root(struct volume *v, const char *host_dir);
 /* One component down, never through a symbolic link. */
 int node_step(struct volume *v, struct node *dir, const char *name, struct node **ret);
