@@ -146,7 +146,7 @@ static int64_t choose_address(const struct mm *mm, uint64_t addr, uint64_t len, 
 static int choose_object(struct area *a, int flags, struct file *file, uint64_t offset, struct inode **ret_new)
 {
 	int type = flags & MAP_SHARED_VALIDATE_;
-	const int known = 0x7f0000 | 0xff3f; /* what Linux's LEGACY_MAP_MASK has, MAP_SYNC apart */
+	const int known = 0x7c07f9f3; /* LEGACY_MAP_MASK */
 
 	a->shared = type != MAP_PRIVATE_;
 	a->grows_down = flags & MAP_GROWSDOWN_;

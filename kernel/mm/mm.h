@@ -72,6 +72,8 @@ int mm_private_text(struct mm *mm, uint64_t addr, void **ret_virt);
 
 /* Called by file systems when pages [first, first + count) of a file are gone or replaced: mapped copies are unmapped and fault again. */
 void mm_inode_invalidate(struct inode *inode, uint64_t first, uint64_t count);
+/* True if a shared mapping of the file is writable or may become so. */
+bool mm_inode_has_writable_map(const struct inode *inode);
 
 uint64_t mm_total_bytes(const struct mm *mm), mm_resident_bytes(const struct mm *mm);
 /* For /proc/PID/maps, statm and core files: calls fn for each area in order. */
