@@ -36,29 +36,47 @@ SYSCALL(uname, uint64_t ubuf)
 	return put_user(u, ubuf);
 }
 
-static long name_set(char *name, uint64_t uname, int len)
+static int name_set(char *name, const char *new, size_t len)
 {
-	char new[NAME_MAX_BYTES + 1] = "";
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (len > NAME_MAX_BYTES)
+		return -EINVAL;
+	memset(name, 0, NAME_MAX_BYTES + 1);
+	memcpy(name, new, len);
+	return 0;
+}
+
+int system_hostname_set(const char *name, size_t len)
+{
+	system_hostname(); /* so that the boot page's does not come back */
+	return name_set(hostname, name, len);
+}
+
+int system_domainname_set(const char *name, size_t len)
+{
+	return name_set(domainname, name, len);
+}
+
+static long name_from_user(int (*set)(const char *name, size_t len), uint64_t uname, int len)
+{
+	char name[NAME_MAX_BYTES];
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	if (len < 0 || len > NAME_MAX_BYTES)
 		return -EINVAL;
-	if (copy_from_user(new, uname, (size_t)len))
-		return -EFAULT;
-	memcpy(name, new, sizeof(new));
-	return 0;
+	return copy_from_user(name, uname, (size_t)len) ? -EFAULT : set(name, (size_t)len);
 }
 
 SYSCALL(sethostname, uint64_t uname, int len)
 {
-	system_hostname();
-	return name_set(hostname, uname, len);
+	return name_from_user(system_hostname_set, uname, len);
 }
 
 SYSCALL(setdomainname, uint64_t uname, int len)
 {
-	return name_set(domainname, uname, len);
+	return name_from_user(system_domainname_set, uname, len);
 }
 
 static void count_threads(struct process *p, void *arg)
