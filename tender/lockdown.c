@@ -61,6 +61,7 @@ static const struct rule rules[] = {
 	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW }, { CHECK_INT, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
 	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW }, { CHECK_INT, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
 	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_INT, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_INT, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
 	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_INT, 3, MAP_SHARED | MAP_FIXED }, FD(4, VB_FD_IMAGE) } },
 	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_INT, 2, PROT_NONE },
 		{ CHECK_INT, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED } } },
