@@ -161,11 +161,9 @@ static bool mark_related(struct database *db, const struct package *p)
 /* The package whose list names the path, or NULL. */
 static struct package *owner_in(struct database *db, const char *list_name)
 {
-	size_t len = strcspn(list_name, ":.");
+	/* "NAME.list" or "NAME:ARCH.list"; names may hold dots */
 	const char *arch = strchr(list_name, ':');
-
-	/* package names may hold dots: cut only ":arch" and ".list" */
-	len = arch ? (size_t)(arch - list_name) : strlen(list_name) - strlen(".list");
+	size_t len = arch ? (size_t)(arch - list_name) : strlen(list_name) - strlen(".list");
 	for (size_t i = 0; i < db->count; i++) {
 		struct package *p = &db->at[i];
 

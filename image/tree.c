@@ -149,6 +149,12 @@ static int walk_link(struct tree *t, struct walk *w, struct vb_error *err)
 	return 0;
 }
 
+/* The cell has its own of these; the host's say nothing about the program. */
+static bool of_kernel(const char *path)
+{
+	return !strcmp(path, "/proc") || !strcmp(path, "/sys") || !strcmp(path, "/dev");
+}
+
 /* Walks one component of w->rest. */
 static int walk_step(struct tree *t, struct walk *w, size_t *index, struct vb_error *err)
 {
@@ -164,6 +170,8 @@ static int walk_step(struct tree *t, struct walk *w, size_t *index, struct vb_er
 		if ((r = append(w->done, name, len, err)))
 			return r;
 		memmove(w->rest, name + len, strlen(name + len) + 1);
+		if (of_kernel(w->done))
+			return vb_error_set(err, -EINVAL, "%s: no place for an image's files", w->done);
 		if (lstat(w->done, &st))
 			return vb_error_set(err, -errno, "%s: %s", w->done, strerror(errno));
 		if (S_ISLNK(st.st_mode))

@@ -1,0 +1,69 @@
+/* vauban-image: makes images and looks into them. One verb a file; this one owns the table of verbs and their usage. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/types.h"
+#include "image/commands.h"
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *usage, *about;
+} verbs[] = {
+	{"build", command_build,
+		"-o FILE (--program PROGRAM [--add PATH[:DEST]]... | --root DIR [--keep-times] | --trace COMMAND...)\n"
+		"                          [--env NAME=VALUE]... [--cwd DIR] [--user UID:GID] [--memory SIZE] [--jit]\n"
+		"                          [--entry ARG]... [--arg ARG]...",
+		"make an image of a program, a root directory, or what a command uses"},
+	{"inspect", command_inspect, "FILE [--json]", "print what an image runs and how"},
+	{"ls", command_ls, "FILE [PATH]", "list the files of an image"},
+	{"extract", command_extract, "FILE DIR", "write the files of an image into a new or empty directory"},
+	{"verify", command_verify, "FILE", "check an image as a whole"},
+	{"cached", command_cached, "PROGRAM", "print the path of the cached image of a program, making it if needed"},
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to, "usage: vauban image VERB ...\n");
+	for (size_t i = 0; i < VB_ARRAY_LEN(verbs); i++)
+		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].about);
+	return EXIT_USAGE;
+}
+
+int command_usage(const char *verb, const char *reason)
+{
+	if (reason)
+		fprintf(stderr, "vauban image %s: %s\n", verb, reason);
+	for (size_t i = 0; i < VB_ARRAY_LEN(verbs); i++)
+		if (!strcmp(verbs[i].name, verb))
+			fprintf(stderr, "usage: vauban image %s %s\n", verb, verbs[i].usage);
+	return EXIT_USAGE;
+}
+
+int command_fail(const struct vb_error *err)
+{
+	fprintf(stderr, "vauban image: %s\n", err->text);
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	for (size_t i = 0; i < VB_ARRAY_LEN(verbs); i++)
+		if (!strcmp(verbs[i].name, argv[1])) {
+			int status = verbs[i].run(argc - 1, argv + 1);
+
+			if (fflush(stdout) || ferror(stdout)) {
+				perror("vauban image: standard output");
+				return EXIT_FAILED;
+			}
+			return status;
+		}
+	fprintf(stderr, "vauban image: no verb \"%s\"\n", argv[1]);
+	return usage(stderr);
+}
