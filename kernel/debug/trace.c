@@ -112,7 +112,24 @@ static void put_name(struct text *t, int nr)
 
 void trace_set(bool on)
 {
-	trace_on = on;
+	tracing = on;
+	trace_on = tracing || stepping;
+}
+
+void trace_steps(bool on)
+{
+	stepping = on;
+	trace_on = tracing || stepping;
+}
+
+void trace_ended(int status, int sig)
+{
+	struct text none = {(char[1]){0}, 1, 0};
+	if (tracing)
+		send(
+			&(struct vb_msg_trace){
+				.nr = (uint32_t)sig, .result = status, .start_ns = platform_clock_ns(0), .flags = VB_TRACE_ENDED},
+			&none);
 }
 
 void trace_enter(struct regs *regs)
