@@ -93,6 +93,7 @@ bool extents_any_own(const struct mm *mm, uint64_t start, uint64_t end);
 void fault_eager(struct mm *mm, struct vm_area *v); /* what pays to be mapped before it is touched */
 
 /* mm.c */
+int64_t mm_map_shared(struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct inode *inode); /* shared memory that is no file */
 int mm_may_lock(const struct mm *mm, uint64_t more); /* RLIMIT_MEMLOCK: 0, -EPERM (none at all), -ENOMEM */
 
 #endif

@@ -142,8 +142,8 @@ static int64_t choose_address(const struct mm *mm, uint64_t addr, uint64_t len, 
 	return found == UINT64_MAX ? -ENOMEM : (int64_t)found;
 }
 
-/* Fills in what is mapped. The inode reference of shared anonymous memory goes to *ret_new. */
-static int choose_object(struct area *a, int flags, struct file *file, uint64_t offset, struct inode **ret_new)
+/* Fills in what is mapped. Shared memory without a file is `shared`, or new: then its reference goes to *ret_new. */
+static int choose_object(struct area *a, int flags, struct file *file, struct inode *shared, uint64_t offset, struct inode **ret_new)
 {
 	int type = flags & MAP_SHARED_VALIDATE_;
 	const int known = 0x7c07f9f3; /* LEGACY_MAP_MASK */
@@ -169,7 +169,8 @@ static int choose_object(struct area *a, int flags, struct file *file, uint64_t 
 			return 0;
 		}
 	}
-	if (a->shared) {
+	a->inode = shared;
+	if (a->shared && !shared) {
 		a->inode = *ret_new = rootfs_new_memfd(S_IFREG | 0600);
 		if (!a->inode)
 			return -ENOMEM;
@@ -206,7 +207,8 @@ static int64_t put_area(struct mm *mm, struct area *a)
 	return (int64_t)start;
 }
 
-int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t offset)
+static int64_t map_object(
+	struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file, struct inode *shared, uint64_t offset)
 {
 	struct area a = {.prot = prot & (PROT_R | PROT_W | PROT_X), .locked = (flags & MAP_LOCKED_) || mm->lock_future};
 	struct inode *fresh = NULL;
@@ -228,7 +230,7 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, 
 
 	a.start = (uint64_t)at;
 	a.end = a.start + len;
-	int r = choose_object(&a, flags, file, offset, &fresh);
+	int r = choose_object(&a, flags, file, shared, offset, &fresh);
 	if (!r)
 		r = check_limits(mm, len, (a.prot & PROT_W) && !a.shared && !a.grows_down);
 	if (!r && exec_refused(&a, a.prot, false))
@@ -239,6 +241,16 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, 
 	if (result > 0 && (a.locked || (flags & (MAP_POPULATE_ | MAP_NONBLOCK_)) == MAP_POPULATE_) && a.prot)
 		mm_populate(mm, a.start, len, (a.prot & PROT_W) && !a.shared ? PROT_W : PROT_R);
 	return result;
+}
+
+int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t offset)
+{
+	return map_object(mm, addr, len, prot, flags, file, NULL, offset);
+}
+
+int64_t mm_map_shared(struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct inode *inode)
+{
+	return map_object(mm, addr, len, prot, flags | MAP_SHARED_ | MAP_ANONYMOUS_, NULL, inode, 0);
 }
 
 int64_t mm_map_kernel(struct mm *mm, uint64_t near, struct page **pages, uint64_t len, int prot, const char *name)
@@ -300,7 +312,8 @@ static int protect_area(struct vm_area *v, void *arg)
 
 	if (v->a.prot == prot)
 		return 0;
-	if (v->a.kernel || (v->a.shared && (prot & PROT_W) && v->a.file && !v->a.file->writable))
+	bool sealed = v->a.inode && (v->a.inode->seals & (F_SEAL_WRITE_ | F_SEAL_FUTURE_WRITE_));
+	if (v->a.kernel || (v->a.shared && (prot & PROT_W) && v->a.file && (sealed || !v->a.file->writable)))
 		return -EACCES;
 	if (exec_refused(&v->a, prot, (prot & PROT_X) && !v->a.shared && extents_any_own(mm, v->a.start, v->a.end)))
 		return -EACCES;
