@@ -1,0 +1,267 @@
+/* The calls that change directories: making, linking, renaming and removing names, with Linux's checks in Linux's order.
+ * Owns no state; the back ends do the work once everything is checked.
+ */
+#include "kernel/fs/fs_private.h"
+
+int names_may_create(struct dentry *dir)
+{
+	if (dir->unlinked)
+		return -ENOENT;
+	return inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
+}
+
+static int may_delete(struct dentry *dir, struct dentry *victim, bool as_directory)
+{
+	const struct inode *inode = victim->inode;
+	int r = inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
+
+	if (r)
+		return r;
+	if (dir->inode->mode & S_ISVTX && current->creds.fsuid != dir->inode->uid && !inode_owner_or_capable(inode))
+		return -EPERM;
+	if (as_directory != is_type(inode, S_IFDIR))
+		return as_directory ? -ENOTDIR : -EISDIR;
+	return dir->unlinked ? -ENOENT : 0;
+}
+
+int names_create(struct dentry *dir, struct dentry *d, uint32_t mode, uint64_t rdev)
+{
+	const struct inode_ops *ops = dir->inode->ops;
+
+	if (!ops->create)
+		return S_ISREG(mode) ? -EACCES : -EPERM;
+	return ops->create(dir->inode, d, mode, rdev);
+}
+
+/* Finds the place of a new name: on success w->at is its directory and *ret_d its negative entry. */
+static int begin_create(struct walk *w, int dirfd, const char *path, bool directory, struct dentry **ret_d)
+{
+	struct dentry *d = NULL;
+	int r = *path ? walk_start(w, dirfd, path, 0) : -ENOENT;
+
+	if (r)
+		return r;
+	r = walk_to_parent(w);
+	if (!r)
+		r = walk_name_is_special(w) ? -EEXIST : dentry_lookup(w->at, w->name, w->len, &d);
+	if (!r && d->inode)
+		r = -EEXIST;
+	if (!r && w->slash && !directory)
+		r = -ENOENT;
+	if (!r)
+		r = names_may_create(w->at);
+	if (r) {
+		if (d)
+			dentry_unref(d);
+		walk_end(w);
+		return r;
+	}
+	*ret_d = d;
+	return 0;
+}
+
+static int end_create(struct walk *w, struct dentry *d, int r)
+{
+	dentry_unref(d);
+	walk_end(w);
+	return r;
+}
+
+int names_mkdir(int dirfd, const char *path, uint32_t mode)
+{
+	struct walk w;
+	struct dentry *d;
+	int r = begin_create(&w, dirfd, path, true, &d);
+
+	if (r)
+		return r;
+	struct inode *dir = w.at->inode;
+
+	mode &= (0777 | S_ISVTX) & ~current->process->fs->umask;
+	return end_create(&w, d, dir->ops->mkdir ? dir->ops->mkdir(dir, d, S_IFDIR | mode) : -EPERM);
+}
+
+int names_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev)
+{
+	struct walk w;
+	struct dentry *d;
+	int r;
+
+	switch (mode & S_IFMT) {
+	case 0: mode |= S_IFREG; break;
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK: break;
+	case S_IFDIR: return -EPERM;
+	default: return -EINVAL;
+	}
+	r = begin_create(&w, dirfd, path, false, &d);
+	if (r)
+		return r;
+	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !capable(CAP_MKNOD))
+		r = -EPERM;
+	mode = (mode & S_IFMT) | (mode & 07777 & ~current->process->fs->umask);
+	return end_create(&w, d, r ? r : names_create(w.at, d, mode, S_ISCHR(mode) || S_ISBLK(mode) ? rdev : 0));
+}
+
+int names_symlink(const char *target, int dirfd, const char *path)
+{
+	struct walk w;
+	struct dentry *d;
+	int r = *target ? begin_create(&w, dirfd, path, false, &d) : -ENOENT;
+
+	if (r)
+		return r;
+	struct inode *dir = w.at->inode;
+
+	return end_create(&w, d, dir->ops->symlink ? dir->ops->symlink(dir, d, target) : -EPERM);
+}
+
+int names_link(struct dentry *old, int dirfd, const char *path)
+{
+	struct inode *inode = old->inode;
+	struct walk w;
+	struct dentry *d;
+	int r = begin_create(&w, dirfd, path, false, &d);
+
+	if (r)
+		return r;
+	struct inode *dir = w.at->inode;
+
+	if (dir->dev != inode->dev)
+		r = -EXDEV;
+	else if (is_type(inode, S_IFDIR) || !dir->ops->link)
+		r = -EPERM;
+	else if (!inode->nlink && !inode->linkable)
+		r = -ENOENT;
+	else
+		r = dir->ops->link(dir, d, inode);
+	if (!r)
+		inode->linkable = false;
+	return end_create(&w, d, r);
+}
+
+static int special_name_error(const struct walk *w, bool directory)
+{
+	if (!directory)
+		return -EISDIR;
+	return w->len == 0 ? -EBUSY : w->len == 1 ? -EINVAL : -ENOTEMPTY;
+}
+
+int names_unlink(int dirfd, const char *path, bool directory)
+{
+	struct walk w;
+	struct dentry *d = NULL;
+	int r = *path ? walk_start(&w, dirfd, path, 0) : -ENOENT;
+
+	if (r)
+		return r;
+	r = walk_to_parent(&w);
+	if (!r)
+		r = walk_name_is_special(&w) ? special_name_error(&w, directory) : dentry_lookup(w.at, w.name, w.len, &d);
+	if (!r && !d->inode)
+		r = -ENOENT;
+	if (!r && !directory && w.slash)
+		r = is_type(d->inode, S_IFDIR) ? -EISDIR : -ENOTDIR;
+	r = r ? r : may_delete(w.at, d, directory);
+	if (!r && d->mounted)
+		r = -EBUSY;
+	if (!r) {
+		struct inode *dir = w.at->inode;
+		int (*remove)(struct inode *, struct dentry *) = directory ? dir->ops->rmdir : dir->ops->unlink;
+
+		r = remove ? remove(dir, d) : -EPERM;
+		if (!r)
+			dentry_drop(d);
+	}
+	if (d)
+		dentry_unref(d);
+	walk_end(&w);
+	return r;
+}
+
+/* All checks of a rename whose four entries are known; then the rename. */
+static int rename_entries(struct walk *from, struct dentry *old, struct walk *to, struct dentry *new, unsigned flags)
+{
+	bool exchange = flags & RENAME_EXCHANGE, old_is_dir, new_is_dir = new->inode && is_type(new->inode, S_IFDIR);
+
+	if (!old->inode)
+		return -ENOENT;
+	old_is_dir = is_type(old->inode, S_IFDIR);
+	if (new->inode && flags & RENAME_NOREPLACE)
+		return -EEXIST;
+	if (exchange && !new->inode)
+		return -ENOENT;
+	if (exchange && !new_is_dir && to->slash)
+		return -ENOTDIR;
+	if (!old_is_dir && (from->slash || (!exchange && to->slash)))
+		return -ENOTDIR;
+	if (dentry_is_below(to->at, old))
+		return -EINVAL;
+	if (new->inode && dentry_is_below(from->at, new))
+		return exchange ? -EINVAL : -ENOTEMPTY;
+	if (old->inode == new->inode)
+		return 0;
+	int r = may_delete(from->at, old, old_is_dir);
+
+	if (!r)
+		r = new->inode ? may_delete(to->at, new, exchange ? new_is_dir : old_is_dir) : names_may_create(to->at);
+	if (!r && from->at != to->at) { /* ".." of a directory changes */
+		if (old_is_dir)
+			r = inode_permission(old->inode, MAY_WRITE);
+		if (!r && exchange && new_is_dir)
+			r = inode_permission(new->inode, MAY_WRITE);
+	}
+	if (r)
+		return r;
+	if (old->mounted || new->mounted)
+		return -EBUSY;
+	const struct inode_ops *ops = from->at->inode->ops;
+
+	r = ops->rename ? ops->rename(from->at->inode, old, to->at->inode, new, flags) : -EPERM;
+	if (r)
+		return r;
+	if (exchange)
+		dentry_exchange(old, new);
+	else
+		dentry_move(old, new);
+	return 0;
+}
+
+int names_rename(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
+{
+	struct walk from, to;
+	struct dentry *old = NULL, *new = NULL;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	int r = *old_path && *new_path ? walk_start(&from, old_dirfd, old_path, 0) : -ENOENT;
+
+	if (r)
+		return r;
+	r = walk_to_parent(&from);
+	r = r ? r : walk_start(&to, new_dirfd, new_path, 0);
+	if (r) {
+		walk_end(&from);
+		return r;
+	}
+	r = walk_to_parent(&to);
+	if (!r && from.at->inode->dev != to.at->inode->dev)
+		r = -EXDEV;
+	if (!r && walk_name_is_special(&from))
+		r = -EBUSY;
+	if (!r && walk_name_is_special(&to))
+		r = flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+	r = r ? r : dentry_lookup(from.at, from.name, from.len, &old);
+	r = r ? r : dentry_lookup(to.at, to.name, to.len, &new);
+	r = r ? r : rename_entries(&from, old, &to, new, flags);
+	if (new)
+		dentry_unref(new);
+	if (old)
+		dentry_unref(old);
+	walk_end(&to);
+	walk_end(&from);
+	return r;
+}

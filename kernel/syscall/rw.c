@@ -1,0 +1,168 @@
+/* read, write and their families. Owns nothing; every user address and count is hostile. */
+#include "kernel/fs/fs_private.h"
+#include "kernel/syscall/define.h"
+
+#define MAX_RW  0x7ffff000ul /* as Linux: one call moves at most this */
+#define IOV_MAX 1024
+
+static long finish(struct file *f, long r)
+{
+	file_unref(f);
+	return r;
+}
+
+static long move(struct file *f, struct uio *u, uint64_t *pos, bool write)
+{
+	return write ? file_do_write(f, u, pos) : file_do_read(f, u, pos);
+}
+
+static long simple(int fd, uint64_t buf, uint64_t len, const uint64_t *at, bool write)
+{
+	struct file *f = fd_ref(fd);
+	struct uio_vec v;
+	struct uio u;
+	uint64_t pos;
+
+	if (!f)
+		return -EBADF;
+	if (at && !f->seekable)
+		return finish(f, f->readable || f->writable ? -ESPIPE : -EBADF);
+	if (write ? !f->writable : !f->readable)
+		return finish(f, -EBADF);
+	if ((int64_t)len < 0)
+		return finish(f, -EINVAL);
+	if (!user_range_ok(buf, len))
+		return finish(f, -EFAULT);
+	uio_init_user(&u, &v, buf, vb_min(len, MAX_RW));
+	if (!at)
+		return finish(f, move(f, &u, &f->pos, write));
+	pos = *at;
+	return finish(f, move(f, &u, &pos, write));
+}
+
+SYSCALL(read, int fd, uint64_t buf, uint64_t len)
+{
+	return simple(fd, buf, len, NULL, false);
+}
+
+SYSCALL(write, int fd, uint64_t buf, uint64_t len)
+{
+	return simple(fd, buf, len, NULL, true);
+}
+
+SYSCALL(pread64, int fd, uint64_t buf, uint64_t len, uint64_t pos)
+{
+	return (int64_t)pos < 0 ? -EINVAL : simple(fd, buf, len, &pos, false);
+}
+
+SYSCALL(pwrite64, int fd, uint64_t buf, uint64_t len, uint64_t pos)
+{
+	return (int64_t)pos < 0 ? -EINVAL : simple(fd, buf, len, &pos, true);
+}
+
+/* Copies an iovec array in and checks it as Linux does. *ret is `small` or kmalloc'ed. */
+static int vector_from_user(uint64_t user, uint64_t count, struct uio_vec *small, unsigned small_count, struct uio *u)
+{
+	struct uio_vec *v = small;
+	size_t total = 0;
+
+	if (count > IOV_MAX)
+		return -EINVAL;
+	if (count > small_count && !(v = kmalloc(count * sizeof(*v))))
+		return -ENOMEM;
+	int r = count ? copy_from_user(v, user, count * sizeof(*v)) : 0;
+
+	for (unsigned i = 0; !r && i < count; i++) {
+		if ((int64_t)v[i].len < 0)
+			r = -EINVAL;
+		else if (!user_range_ok(v[i].base, v[i].len))
+			r = -EFAULT;
+		else
+			total += v[i].len = vb_min(v[i].len, MAX_RW - total);
+	}
+	if (r) {
+		if (v != small)
+			kfree(v);
+		return r;
+	}
+	*u = (struct uio){ .vec = v, .count = (unsigned)count, .left = total };
+	return 0;
+}
+
+static long vectored(int fd, uint64_t vec, uint64_t count, const uint64_t *at, int flags, bool write)
+{
+	struct uio_vec small[8];
+	struct uio u;
+	struct file *f = fd_ref(fd);
+
+	if (!f)
+		return -EBADF;
+	if (at && !f->seekable)
+		return finish(f, f->readable || f->writable ? -ESPIPE : -EBADF);
+	if (write ? !f->writable : !f->readable)
+		return finish(f, -EBADF);
+	int r = vector_from_user(vec, count, small, VB_ARRAY_LEN(small), &u);
+
+	if (r)
+		return finish(f, r);
+	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+		r = -EOPNOTSUPP;
+	else if (flags & RWF_NOWAIT)
+		r = -EOPNOTSUPP; /* no file here promises it */
+	struct uio_vec *start = u.vec;
+	uint64_t pos = at ? *at : 0, *cursor = at ? &pos : &f->pos;
+	unsigned old_flags = f->flags;
+
+	if (!r && write && flags & RWF_APPEND)
+		f->flags |= O_APPEND;
+	long n = r ? r : move(f, &u, cursor, write);
+
+	if (!r && write && flags & RWF_APPEND)
+		f->flags = (f->flags & ~(unsigned)O_APPEND) | (old_flags & O_APPEND);
+	if (start != small)
+		kfree(start);
+	return finish(f, n);
+}
+
+SYSCALL(readv, int fd, uint64_t vec, uint64_t count)
+{
+	return vectored(fd, vec, count, NULL, 0, false);
+}
+
+SYSCALL(writev, int fd, uint64_t vec, uint64_t count)
+{
+	return vectored(fd, vec, count, NULL, 0, true);
+}
+
+SYSCALL(preadv, int fd, uint64_t vec, uint64_t count, uint64_t pos)
+{
+	return (int64_t)pos < 0 ? -EINVAL : vectored(fd, vec, count, &pos, 0, false);
+}
+
+SYSCALL(pwritev, int fd, uint64_t vec, uint64_t count, uint64_t pos)
+{
+	return (int64_t)pos < 0 ? -EINVAL : vectored(fd, vec, count, &pos, 0, true);
+}
+
+SYSCALL(preadv2, int fd, uint64_t vec, uint64_t count, uint64_t pos, uint64_t pos_high, int flags)
+{
+	return (int64_t)pos < -1 ? -EINVAL : vectored(fd, vec, count, pos == UINT64_MAX ? NULL : &pos, flags, false);
+}
+
+SYSCALL(pwritev2, int fd, uint64_t vec, uint64_t count, uint64_t pos, uint64_t pos_high, int flags)
+{
+	return (int64_t)pos < -1 ? -EINVAL : vectored(fd, vec, count, pos == UINT64_MAX ? NULL : &pos, flags, true);
+}
+
+SYSCALL(lseek, int fd, int64_t offset, unsigned whence)
+{
+	struct file *f = fd_ref(fd);
+
+	if (!f)
+		return -EBADF;
+	if (f->flags & O_PATH)
+		return finish(f, -EBADF);
+	if (whence > SEEK_HOLE)
+		return finish(f, -EINVAL);
+	return finish(f, f->seekable && f->ops->seek ? (long)f->ops->seek(f, offset, (int)whence) : -ESPIPE);
+}
