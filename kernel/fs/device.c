@@ -101,6 +101,7 @@ static const struct device {
 	{"urandom", 0666, 0x109, &random_ops, NULL},
 	{"tty", 0666, 0x500, &tty_device_ops, NULL},
 	{"console", 0620, 0x501, &stdio_console_ops, &device_console},
+	{"ptmx", 0666, 0x502, &ptmx_ops, NULL},
 };
 
 static const struct {
@@ -119,6 +120,8 @@ static const struct {
 
 const struct file_ops *device_ops(uint64_t rdev)
 {
+	if (rdev >> 8 == PTS_MAJOR)
+		return &pts_ops;
 	for (unsigned i = 0; i < VB_ARRAY_LEN(devices); i++)
 		if (devices[i].rdev == rdev)
 			return devices[i].ops;

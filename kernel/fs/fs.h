@@ -160,7 +160,7 @@ struct file_ops { /* any may be NULL: -EINVAL, or -EBADF/-ESPIPE/-ENOTTY as Linu
 	unsigned (*poll)(struct file *f, struct poll_table *table);  /* doesn't sleep. NULL: always readable and writable */
 	int (*fsync)(struct file *f, bool data_only);
 	int (*fallocate)(struct file *f, int mode, uint64_t offset, uint64_t len);
-	int (*open)(struct file *f);                                 /* after open(2) made f: devices, fifos. May replace f->ops. NULL: fine */
+	int (*open)(struct file *f);                                 /* after open(2) made f: devices, fifos. May replace f->ops. A failure leaves nothing to release. NULL: fine */
 	int (*set_flags)(struct file *f, unsigned flags);            /* F_SETFL; NULL: fine */
 	void (*release)(struct file *f);                             /* last reference */
 };

@@ -278,17 +278,14 @@ static int fifo_open(struct file *f)
 	f->seekable = false;
 	if (!p) {
 		p = f->inode->pipe = pipe_new();
-		if (!p) {
-			f->ops = &bad_file_ops;
+		if (!p)
 			return -ENOMEM;
-		}
 	}
 	if (f->writable && !f->readable && !p->readers && (f->flags & O_NONBLOCK)) {
 		if (!p->files) {
 			f->inode->pipe = NULL;
 			pipe_free(p);
 		}
-		f->ops = &bad_file_ops;
 		return -ENXIO;
 	}
 	f->private = p;
@@ -311,10 +308,8 @@ static int fifo_open(struct file *f)
 		unsigned seen = p->reader_opens;
 		r = wait_until(&p->write_wait, p->reader_opens != seen, NO_DEADLINE);
 	}
-	if (r) {
+	if (r)
 		pipe_release(f);
-		f->ops = &bad_file_ops;
-	}
 	return r;
 }
 

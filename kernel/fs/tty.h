@@ -5,11 +5,18 @@
 #include "kernel/fs/fs.h"
 
 /* struct termios2 of the kernel ABI, its first TERMIOS_BYTES bytes being struct termios. */
-struct k_termios { uint32_t iflag, oflag, cflag, lflag; uint8_t line, cc[19]; uint32_t ispeed, ospeed; };
+struct k_termios {
+	uint32_t iflag, oflag, cflag, lflag;
+	uint8_t line, cc[19];
+	uint32_t ispeed, ospeed;
+};
 #define TERMIOS_BYTES 36
+#define PTS_MAJOR     136u
 _Static_assert(sizeof(struct k_termios) == 44, "the kernel ABI's struct termios2");
 
-struct k_winsize { uint16_t rows, cols, xpixel, ypixel; };
+struct k_winsize {
+	uint16_t rows, cols, xpixel, ypixel;
+};
 
 struct tty {
 	int sid, pgrp; /* session that it controls and foreground process group; 0: none */
@@ -20,9 +27,9 @@ struct tty {
 /* The ioctls about sessions, groups and the window; -ENOTTY for others. */
 long tty_ioctl(struct tty *tty, unsigned cmd, uint64_t arg);
 void tty_set_winsize(struct tty *tty, const struct k_winsize *size); /* SIGWINCH to the foreground if it changed */
-void tty_signal(struct tty *tty, int sig); /* to the foreground process group */
-void tty_release(struct tty *tty);         /* it goes: no process keeps it as its controlling terminal */
-void tty_attach(struct tty *tty);          /* becomes the controlling terminal of the current session */
+void tty_signal(struct tty *tty, int sig);                           /* to the foreground process group */
+void tty_release(struct tty *tty);                                   /* it goes: no process keeps it as its controlling terminal */
+void tty_attach(struct tty *tty);                                    /* becomes the controlling terminal of the current session */
 
 extern const struct file_ops tty_device_ops; /* /dev/tty */
 extern const struct file_ops ptmx_ops, pts_ops;

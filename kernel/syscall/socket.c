@@ -74,18 +74,11 @@ static void socket_release(struct file *f)
 	s->ops->release(s);
 }
 
-static int socket_reopen(struct file *f)
-{
-	f->ops = &bad_file_ops;
-	return -ENXIO;
-}
-
 static const struct file_ops socket_file_ops = {
 	.read = socket_read,
 	.write = socket_write,
 	.poll = socket_poll,
 	.ioctl = socket_ioctl,
-	.open = socket_reopen,
 	.release = socket_release,
 };
 
