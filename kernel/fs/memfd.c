@@ -1,5 +1,6 @@
 /* Memory files: nameless files of the root file system, with seals. Owns the rules of sealing. */
 #include "kernel/fs/fs_private.h"
+#include "kernel/mm/mm.h"
 #include "kernel/syscall/define.h"
 
 #include <linux/memfd.h>
