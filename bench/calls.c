@@ -1,4 +1,5 @@
-/* Nanoseconds of single calls, run natively and in a cell: prints `name ns` lines, the minimum of several batches. */
+/* Nanoseconds of single calls, run natively and in a cell: prints `name ns` lines, the minimum of several batches.
+ * With an argument, only the call of that name. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -99,7 +100,7 @@ static const struct {
 	{ "thread-switch-pair", do_thread_switch, 2000 },
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t thread;
 	zero_fd = open("/dev/zero", O_RDONLY);
@@ -111,6 +112,8 @@ int main(void)
 	unlink("/tmp/vauban-bench");
 	pthread_create(&thread, NULL, partner, NULL);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (argc > 1 && strcmp(argv[1], calls[i].name))
+			continue;
 		double best = 1e18;
 		for (int b = 0; b < BATCHES; b++) {
 			double start = now_ns();

@@ -190,6 +190,7 @@ _Noreturn void task_switch_dead(void)
 _Noreturn void sched_start(struct task *first)
 {
 	current = first;
+	first->state = TASK_RUNNABLE;
 	first->run_since_ns = now_monotonic_ns();
 	slice_end_ns = first->run_since_ns + SLICE_NS;
 	platform_switch(NULL, first);
