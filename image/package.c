@@ -213,7 +213,7 @@ static bool left_out(const char *path)
 	for (size_t i = 0; i < VB_ARRAY_LEN(below); i++)
 		if (!strncmp(path, below[i], strlen(below[i])))
 			return true;
-	return ends_with(path, ".a");
+	return ends_with(path, ".a") || strstr(path, "/CORE/"); /* Perl's headers */
 }
 
 /* The compiled modules beside Python sources are made at installation: no list has them. */

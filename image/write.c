@@ -165,16 +165,17 @@ static int make_file_system(struct work *w, struct vb_error *err)
 {
 	bool times = !w->source->root || w->source->keep_times, owners = w->source->root && geteuid() == 0;
 	const char *from = w->source->root ? w->source->root : w->stage, *mkfs = find_mkfs();
-	char *argv[16] = {"mkfs.erofs", "-T0", "-U", UUID, "-x-1", "-E", "noinline_data", "--quiet"};
-	char *environment[] = {"LC_ALL=C", NULL}, words[256];
+	char *argv[16] = {"mkfs.erofs", "-U", UUID, "-x-1", "-E", "noinline_data", "--quiet"};
+	/* the epoch is the latest time that a file may have; --preserve-mtime would leave the time of building in the image */
+	char *environment[] = {"LC_ALL=C", times ? "SOURCE_DATE_EPOCH=4102444800" : NULL, NULL}, words[256];
 	posix_spawn_file_actions_t actions;
-	int argc = 8, status = 0, r;
+	int argc = 7, status = 0, r;
 	pid_t pid;
 
 	if (!mkfs)
 		return vb_error_set(err, -ENOENT, "mkfs.erofs is missing: run make deps or apt install erofs-utils");
-	if (times)
-		argv[argc++] = "--preserve-mtime";
+	if (!times)
+		argv[argc++] = "-T0";
 	if (!owners)
 		argv[argc++] = "--all-root";
 	argv[argc++] = w->image;
