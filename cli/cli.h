@@ -13,10 +13,10 @@ struct vb_error;
 
 struct verb {
 	const char *name;
-	const char *arguments; /* after the name, in the usage line */
-	const char *summary;   /* one line, for `vauban help` */
-	const char *help;      /* options and examples */
-	int (*main)(int argc, char **argv); /* argv[0] is the verb; the exit status */
+	const char *arguments;              /* after the name, in the usage line */
+	const char *summary;                /* one line, for `vauban help` */
+	const char *help;                   /* options and examples */
+	int (*main)(int argc, char **argv); /* argv[0] is the verb; the exit status, or -N: end by signal N */
 };
 
 extern const struct verb verb_run, verb_ps, verb_logs, verb_inspect, verb_stop, verb_kill, verb_rm, verb_wait, verb_top, verb_trace,
@@ -37,7 +37,7 @@ const char *cli_colour(const char *sgr);
 /* "12.3M" in buf. */
 const char *cli_size(double bytes, char *buf, unsigned size);
 
-/* cli/run.c, shared with `vauban trace -- PROGRAM`: runs what argv names after options. trace may be NULL. */
+/* cli/run.c: the status as verb.main() gives it. Shared with `vauban trace -- PROGRAM`: runs what argv names after options. trace may be NULL. */
 struct trace_printer;
 int cli_run(const struct verb *verb, int argc, char **argv, struct trace_printer *trace);
 

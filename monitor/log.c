@@ -79,7 +79,8 @@ void log_request(struct monitor *m, uint32_t tag, const void *payload, size_t le
 	text[used] = 0;
 	/* Only the tender itself speaks before the kernel says that it runs, and it says this once. */
 	if (m->state == CELL_STARTING && !m->lockdown[0] && strncmp(text, lockdown, sizeof(lockdown) - 1) == 0) {
-		strncpy(m->lockdown, text + sizeof(lockdown) - 1, sizeof(m->lockdown) - 1);
+		size_t room = sizeof(m->lockdown) - 1, skip = sizeof(lockdown) - 1;
+		memcpy(m->lockdown, text + skip, used - skip < room ? used - skip : room);
 		return;
 	}
 	if (!take_token(m)) {

@@ -89,7 +89,7 @@ static json_t *guest_call_report(const struct vb_stats *stats)
 		if (!stats->guest_call[i])
 			continue;
 		snprintf(number, sizeof(number), "%u", i);
-		const char *name = i < VB_ARRAY_LEN(syscall_names) && syscall_names[i] ? syscall_names[i] : number;
+		const char *name = syscall_names[i] ? syscall_names[i] : number;
 		json_object_set_new(used, name, json_integer((json_int_t)stats->guest_call[i]));
 	}
 	return used;

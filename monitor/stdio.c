@@ -12,6 +12,12 @@
 #include "base/types.h"
 #include "monitor/cell.h"
 
+/* musl's headers leave these out. */
+#define TCGETS2  ((int)_IOR('T', 0x2A, struct termios2))
+#define TCSETS2  ((int)_IOW('T', 0x2B, struct termios2))
+#define TCSETSW2 ((int)_IOW('T', 0x2C, struct termios2))
+#define TCSETSF2 ((int)_IOW('T', 0x2D, struct termios2))
+
 #define DATA_MAX   65536u
 #define KCMP_FILE_ 0
 
@@ -154,13 +160,13 @@ static int64_t do_tcgets(struct call *c)
 
 static int64_t do_tcsets(struct call *c)
 {
-	static const unsigned long requests[] = {TCSETS2, TCSETSW2, TCSETSF2};
+	static const int requests[] = {TCSETS2, TCSETSW2, TCSETSF2};
 	struct termios2 t;
 	if (c->in_len != sizeof(t) || c->arg0 < 0 || c->arg0 >= (int64_t)VB_ARRAY_LEN(requests))
 		return -EINVAL;
 	memcpy(&t, c->in, sizeof(t));
 	terminal_save(c->m, (int)c->index);
-	return result_of(ioctl(c->fd, (int)requests[c->arg0], &t));
+	return result_of(ioctl(c->fd, requests[c->arg0], &t));
 }
 
 static int64_t do_winsize(struct call *c)
