@@ -114,15 +114,17 @@ void fs_init(void)
 	current->creds.fsuid = current->creds.fsgid = 0;
 	current->creds.cap_effective = UINT64_MAX;
 	mount_everything();
+	/* As container runtimes do: a working directory that the image lacks is made. */
+	int r = make_directories(cwd, &d);
 	if (boot->flags & VB_BOOT_READ_ONLY)
 		rootfs_set_read_only();
 	current->creds = creds;
 	p->fs->umask = 022;
 
-	int r = path_lookup(AT_FDCWD, cwd, WALK_FOLLOW | WALK_DIRECTORY, &d);
-
+	if (!r && inode_permission(d->inode, 1))
+		r = -EACCES;
 	if (r) {
-		klog(0, "working directory %s: %s", cwd, r == -ENOENT ? "not in the image" : "can't be entered");
+		klog(0, "working directory %s: %s; choose another with -w", cwd, r == -ENOTDIR ? "not a directory in the image" : "can't be entered");
 		platform_halt(126);
 	}
 	dentry_unref(p->fs->cwd);
