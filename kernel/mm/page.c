@@ -39,7 +39,8 @@ static uint64_t frames(unsigned order)
 static void count_used(int64_t change)
 {
 	used += (uint64_t)change;
-	stats->memory_bytes = first_offset + used * VB_PAGE_SIZE;
+	/* The kernel's image, the descriptors that were ever touched, and the frames. */
+	stats->memory_bytes = boot->kernel_arena_offset + vb_page_up(fresh * sizeof(struct page)) + used * VB_PAGE_SIZE;
 	stats->memory_peak_bytes = vb_max(stats->memory_peak_bytes, stats->memory_bytes);
 }
 
