@@ -19,7 +19,7 @@ static long null_write(struct file *f, struct uio *u, uint64_t *pos)
 	return (long)n;
 }
 
-static int64_t null_seek(struct file *f, int64_t offset, int whence)
+int64_t file_seek_nothing(struct file *f, int64_t offset, int whence)
 {
 	return (int64_t)(f->pos = 0);
 }
@@ -82,10 +82,10 @@ static long random_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	}
 }
 
-const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = null_seek};
-static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = null_seek};
-static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = null_seek};
-static const struct file_ops random_ops = {.read = random_read, .write = random_write, .seek = null_seek, .ioctl = random_ioctl};
+const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = file_seek_nothing};
+static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = file_seek_nothing};
+static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = file_seek_nothing};
+static const struct file_ops random_ops = {.read = random_read, .write = random_write, .seek = file_seek_nothing, .ioctl = random_ioctl};
 
 static const struct device {
 	const char *name;

@@ -115,7 +115,7 @@ static void epoll_release(struct file *f)
 	kfree(ep);
 }
 
-static const struct file_ops epoll_ops = {.poll = epoll_poll, .release = epoll_release};
+static const struct file_ops epoll_ops = {.seek = file_seek_nothing, .poll = epoll_poll, .release = epoll_release};
 
 SYSCALL(epoll_create1, unsigned flags)
 {

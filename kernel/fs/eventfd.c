@@ -64,7 +64,8 @@ static void eventfd_release(struct file *f)
 	kfree(f->private);
 }
 
-static const struct file_ops eventfd_ops = {.read = eventfd_read, .write = eventfd_write, .poll = eventfd_poll, .release = eventfd_release};
+static const struct file_ops eventfd_ops = {
+	.seek = file_seek_nothing, .read = eventfd_read, .write = eventfd_write, .poll = eventfd_poll, .release = eventfd_release};
 
 SYSCALL(eventfd2, unsigned count, unsigned flags)
 {

@@ -214,6 +214,7 @@ void device_populate(struct dentry *dev_dir);                         /* kernel/
 const struct file_ops *device_ops(uint64_t rdev);                     /* character devices by number; NULL: -ENXIO */
 struct file *stdio_file(int fd);                                      /* kernel/fs/stdio.c: what descriptor fd of the cell is at start; NULL: closed */
 const struct file_ops *pipe_fifo_ops(void);                           /* kernel/fs/pipe.c: named pipes */
+int64_t file_seek_nothing(struct file *f, int64_t offset, int whence); /* kernel/fs/device.c: where lseek does nothing, without error */
 long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg);          /* kernel/fs/pipe.c: F_GETPIPE_SZ, F_SETPIPE_SZ; -EBADF: no pipe */
 void epoll_file_released(struct file *f);                             /* kernel/fs/epoll.c: f's last reference goes (f->epolls not empty) */
 struct inode *devpts_root(void);                                      /* kernel/fs/pty.c */

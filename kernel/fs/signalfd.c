@@ -79,7 +79,8 @@ static void signalfd_release(struct file *f)
 	kfree(f->private);
 }
 
-static const struct file_ops signalfd_ops = {.read = signalfd_read, .poll = signalfd_poll, .release = signalfd_release};
+static const struct file_ops signalfd_ops = {
+	.seek = file_seek_nothing, .read = signalfd_read, .poll = signalfd_poll, .release = signalfd_release};
 
 static long signalfd_create(sigset mask, unsigned flags)
 {
