@@ -117,9 +117,10 @@ int file_open(struct dentry *d, unsigned flags, struct file **ret)
 	if (flags & O_PATH) {
 		f->readable = f->writable = false;
 	} else {
-		f->flags |= O_LARGEFILE;
+		f->flags |= O_LARGEFILE | (flags & O_NOCTTY); /* the latter for terminals' open only */
 		int r = open_by_type(f);
 
+		f->flags &= ~(unsigned)O_NOCTTY;
 		if (r) {
 			file_unref(f);
 			return r;

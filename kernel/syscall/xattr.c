@@ -1,0 +1,196 @@
+/* The extended attribute calls. Owns the rules of the name spaces; trusts no argument. */
+#include "kernel/fs/fs_private.h"
+#include "kernel/syscall/define.h"
+
+#include <linux/xattr.h>
+
+enum { WANT_READ, WANT_WRITE };
+
+static bool has_prefix(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
+/* Who may use which name space, as fs/xattr.c of Linux has it. */
+static int may_use(struct inode *inode, const char *name, int want)
+{
+	int denied = want == WANT_WRITE ? -EPERM : -ENODATA;
+
+	if (want == WANT_WRITE && inode->read_only)
+		return -EROFS;
+	if (has_prefix(name, XATTR_SECURITY_PREFIX))
+		return want == WANT_READ || capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (has_prefix(name, XATTR_TRUSTED_PREFIX))
+		return capable(CAP_SYS_ADMIN) ? 0 : denied;
+	if (!has_prefix(name, XATTR_USER_PREFIX))
+		return -EOPNOTSUPP; /* no ACLs */
+	if (!is_type(inode, S_IFREG) && !is_type(inode, S_IFDIR))
+		return denied;
+	if (is_type(inode, S_IFDIR) && inode->mode & S_ISVTX && want == WANT_WRITE && !inode_owner_or_capable(inode))
+		return -EPERM;
+	return inode_permission(inode, want == WANT_WRITE ? MAY_WRITE : MAY_READ);
+}
+
+static int name_from_user(char *name, uint64_t user)
+{
+	long len = string_from_user(name, user, XATTR_NAME_MAX + 1);
+
+	return len == -ENAMETOOLONG || len == 0 ? -ERANGE : len < 0 ? (int)len : 0;
+}
+
+static long set(struct inode *inode, uint64_t user_name, uint64_t user_value, uint64_t size, int flags)
+{
+	char name[XATTR_NAME_MAX + 1];
+
+	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+		return -EINVAL;
+	int r = name_from_user(name, user_name);
+
+	if (r)
+		return r;
+	if (size > XATTR_SIZE_MAX)
+		return -E2BIG;
+	void *value = kmalloc(size + 1);
+
+	if (!value)
+		return -ENOMEM;
+	r = size ? copy_from_user(value, user_value, size) : 0;
+	r = r ? r : may_use(inode, name, WANT_WRITE);
+	if (!r)
+		r = inode->ops->setxattr ? inode->ops->setxattr(inode, name, value, size, flags) : -EOPNOTSUPP;
+	kfree(value);
+	return r;
+}
+
+static long get(struct inode *inode, uint64_t user_name, uint64_t user_value, uint64_t size)
+{
+	char name[XATTR_NAME_MAX + 1];
+	long r = name_from_user(name, user_name);
+
+	r = r ? r : may_use(inode, name, WANT_READ);
+	if (r || !inode->ops->getxattr)
+		return r ? r : -EOPNOTSUPP;
+	size = vb_min(size, (uint64_t)XATTR_SIZE_MAX);
+	void *value = kmalloc(size + 1);
+
+	if (!value)
+		return -ENOMEM;
+	r = inode->ops->getxattr(inode, name, value, size);
+	if (r > 0 && size && copy_to_user(user_value, value, (size_t)r))
+		r = -EFAULT;
+	kfree(value);
+	return r;
+}
+
+static long list(struct inode *inode, uint64_t user_list, uint64_t size)
+{
+	size = vb_min(size, (uint64_t)XATTR_LIST_MAX);
+	if (!inode->ops->listxattr)
+		return 0;
+	char *names = kmalloc(size + 1);
+	long r = names ? inode->ops->listxattr(inode, names, size) : -ENOMEM;
+
+	if (r > 0 && size && copy_to_user(user_list, names, (size_t)r))
+		r = -EFAULT;
+	kfree(names);
+	return r;
+}
+
+static long remove(struct inode *inode, uint64_t user_name)
+{
+	char name[XATTR_NAME_MAX + 1];
+	int r = name_from_user(name, user_name);
+
+	r = r ? r : may_use(inode, name, WANT_WRITE);
+	return r ? r : inode->ops->removexattr ? inode->ops->removexattr(inode, name) : -EOPNOTSUPP;
+}
+
+/* Each call comes for a path, a path whose link is not followed, and a descriptor. */
+static struct dentry *of_path(uint64_t path, unsigned flags, long *ret_error)
+{
+	struct dentry *d = NULL;
+
+	*ret_error = path_lookup_user(AT_FDCWD, path, flags, &d);
+	return *ret_error ? NULL : d;
+}
+
+static struct dentry *of_fd(int fd, long *ret_error)
+{
+	struct file *f = fd_get(fd);
+
+	if (!f || f->flags & O_PATH) {
+		*ret_error = -EBADF;
+		return NULL;
+	}
+	dentry_ref(f->dentry);
+	return f->dentry;
+}
+
+#define WITH(find, call)                                                                                                                   \
+	long r;                                                                                                                            \
+	struct dentry *d = find;                                                                                                           \
+	if (!d)                                                                                                                            \
+		return r;                                                                                                                  \
+	r = call;                                                                                                                          \
+	dentry_unref(d);                                                                                                                   \
+	return r
+
+SYSCALL(setxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
+{
+	WITH(of_path(path, WALK_FOLLOW, &r), set(d->inode, name, value, size, flags));
+}
+
+SYSCALL(lsetxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
+{
+	WITH(of_path(path, 0, &r), set(d->inode, name, value, size, flags));
+}
+
+SYSCALL(fsetxattr, int fd, uint64_t name, uint64_t value, uint64_t size, int flags)
+{
+	WITH(of_fd(fd, &r), set(d->inode, name, value, size, flags));
+}
+
+SYSCALL(getxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size)
+{
+	WITH(of_path(path, WALK_FOLLOW, &r), get(d->inode, name, value, size));
+}
+
+SYSCALL(lgetxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size)
+{
+	WITH(of_path(path, 0, &r), get(d->inode, name, value, size));
+}
+
+SYSCALL(fgetxattr, int fd, uint64_t name, uint64_t value, uint64_t size)
+{
+	WITH(of_fd(fd, &r), get(d->inode, name, value, size));
+}
+
+SYSCALL(listxattr, uint64_t path, uint64_t names, uint64_t size)
+{
+	WITH(of_path(path, WALK_FOLLOW, &r), list(d->inode, names, size));
+}
+
+SYSCALL(llistxattr, uint64_t path, uint64_t names, uint64_t size)
+{
+	WITH(of_path(path, 0, &r), list(d->inode, names, size));
+}
+
+SYSCALL(flistxattr, int fd, uint64_t names, uint64_t size)
+{
+	WITH(of_fd(fd, &r), list(d->inode, names, size));
+}
+
+SYSCALL(removexattr, uint64_t path, uint64_t name)
+{
+	WITH(of_path(path, WALK_FOLLOW, &r), remove(d->inode, name));
+}
+
+SYSCALL(lremovexattr, uint64_t path, uint64_t name)
+{
+	WITH(of_path(path, 0, &r), remove(d->inode, name));
+}
+
+SYSCALL(fremovexattr, int fd, uint64_t name)
+{
+	WITH(of_fd(fd, &r), remove(d->inode, name));
+}
