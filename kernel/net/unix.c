@@ -377,8 +377,8 @@ static int connect_to(struct unix_socket *u, struct unix_socket *listener, bool 
 
 	if (r)
 		return r;
-	if (u->state == UNIX_CONNECTED)
-		return -EISCONN; /* by another thread while we waited */
+	if (u->state != UNIX_UNCONNECTED)
+		return u->state == UNIX_CONNECTED ? -EISCONN : -EINVAL;
 	struct unix_socket *server = unix_new(u->base.type);
 	if (!server)
 		return -ENOMEM;
@@ -410,12 +410,7 @@ static int unix_connect(struct socket *s, const uint8_t *name, unsigned len, boo
 		r = unix_find(name, len, s->type, &listener);
 	if (r)
 		return r;
-	if (!accepts(listener))
-		r = -ECONNREFUSED;
-	else if (u->state != UNIX_UNCONNECTED)
-		r = u->state == UNIX_CONNECTED ? -EISCONN : -EINVAL;
-	else
-		r = connect_to(u, listener, nonblock);
+	r = connect_to(u, listener, nonblock);
 	unix_unref(listener);
 	return r;
 }
