@@ -116,6 +116,9 @@ int message_send(struct monitor *m, uint32_t type, uint32_t tag, const void *pay
 void tender_condemn(struct monitor *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void messages_release(struct monitor *m);
 
+/* together.c: one core for both while requests come thick and fast. */
+void together_request(struct monitor *m);
+
 /* stdio.c */
 void stdio_describe(struct monitor *m);
 void stdio_request(struct monitor *m, uint32_t tag, const void *payload, size_t len);

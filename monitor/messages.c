@@ -119,6 +119,7 @@ static void handle_9p(struct monitor *m, uint32_t tag, const void *payload, size
 	struct volume *volume = tag == VB_9P_CORE ? m->core : tag < m->options->volume_count ? m->volumes[tag] : NULL;
 	if (!volume)
 		return tender_condemn(m, "request to volume %u, which it does not have", tag);
+	together_request(m);
 	size_t n = volume_request(volume, payload, len, reply, sizeof(reply));
 	if (n && message_send(m, VB_MSG_9P_REPLY, tag, reply, n) < 0)
 		tender_condemn(m, "does not read its replies");
