@@ -199,7 +199,7 @@ int tree_add_path(struct tree *t, const char *path, size_t *ret_index, struct vb
 		return r;
 	while (*w.rest)
 		if ((r = walk_step(t, &w, &index, err)))
-			return r;
+			return strcmp(w.done, path) ? vb_error_wrap(err, r, "%s", path) : r;
 	if (ret_index)
 		*ret_index = *w.done ? (size_t)(tree_find(t, w.done) - t->at) : 0;
 	return 0;
