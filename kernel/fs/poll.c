@@ -2,8 +2,6 @@
 #include "kernel/fs/poll.h"
 #include "kernel/syscall/define.h"
 
-#include <asm/signal.h>
-
 #define RLIMIT_NOFILE_ 7
 #define SELECT_MAX     65536u /* higher descriptors do not exist: Linux ignores bits beyond the table too */
 #define POLL_INLINE    16u
@@ -139,20 +137,14 @@ int sigmask_swap(uint64_t mask, uint64_t size)
 		return -EINVAL;
 	if (get_user(set, mask))
 		return -EFAULT;
-	current->saved_sigmask = current->sigmask;
-	current->restore_sigmask = true;
-	current->sigmask = set & ~(sig_bit(SIGKILL) | sig_bit(SIGSTOP));
-	task_want_work(); /* what the new mask lets through */
+	signal_set_temporary_mask(set);
 	return 0;
 }
 
 void sigmask_restore(long result)
 {
-	if (!current->restore_sigmask || result == -EINTR || result == -ERESTARTNOHAND)
-		return;
-	current->restore_sigmask = false;
-	current->sigmask = current->saved_sigmask;
-	task_want_work();
+	if (result != -EINTR && result != -ERESTARTNOHAND)
+		signal_restore_mask();
 }
 
 static int deadline_of(const struct k_timespec *t, uint64_t *ret)
