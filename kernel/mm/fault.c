@@ -38,11 +38,8 @@ static void fault_window(struct vm_area *v, uint64_t page, bool absent, uint64_t
 	v->window_end = *ret_end = end;
 }
 
-static int fault_anonymous(struct mm *mm, struct vm_area *v, uint64_t page)
+static int map_anonymous(struct mm *mm, struct vm_area *v, uint64_t page, uint64_t start, uint64_t end)
 {
-	uint64_t start, end;
-
-	fault_window(v, page, true, &start, &end);
 	struct page *run = page_alloc_run(pages_in(end - start), true);
 	if (!run) {
 		start = page;
@@ -52,6 +49,14 @@ static int fault_anonymous(struct mm *mm, struct vm_area *v, uint64_t page)
 			return -ENOMEM;
 	}
 	return extent_map(mm, start, end - start, EXTENT_OWN, page_offset(run), v->a.prot, pages_in(end - start) >= POPULATE_MIN_PAGES);
+}
+
+static int fault_anonymous(struct mm *mm, struct vm_area *v, uint64_t page)
+{
+	uint64_t start, end;
+
+	fault_window(v, page, true, &start, &end);
+	return map_anonymous(mm, v, page, start, end);
 }
 
 /* The file's page behind addr. A reference to the frame (if it is one) goes to the caller. Where this slept, the area may
@@ -287,7 +292,16 @@ void fault_eager(struct mm *mm, struct vm_area *v)
 {
 	uint64_t start = v->a.start, end = v->a.end;
 
-	if (!v->a.inode || v->a.inode->ops->get_page_sleeps || !v->a.prot || v->a.shared)
+	if (!v->a.inode) {
+		if (v->a.grows_down)
+			start = end - vb_min(end - start, EAGER_ANONYMOUS_MAX);
+		else if (v->a.name)
+			end = start + vb_min(end - start, EAGER_ANONYMOUS_MAX);
+		if ((v->a.prot & PROT_W) && end - start <= EAGER_ANONYMOUS_MAX)
+			map_anonymous(mm, v, start, start, end);
+		return;
+	}
+	if (v->a.inode->ops->get_page_sleeps || !v->a.prot || v->a.shared)
 		return;
 	if (!(v->a.prot & PROT_W)) {
 		struct file_page p = {0};

@@ -1,14 +1,15 @@
 /* Page frames (see page.h): a buddy allocator over the memory file. Owns every frame of the arena and its descriptors.
  *
- * Descriptors lie at the start of the arena and are touched only when their frame is first used: frames at `fresh` and
+ * Descriptors lie at the end of the arena and are touched only when their frame is first used: frames at `fresh` and
  * above were never handed out, have no descriptor yet and are zero. Free blocks remember whether they are zero and merge
  * only with their like. Large dirty blocks go back to the host once there are many of them.
  */
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
 
-#define DISCARD_ORDER  4    /* 64 KiB: smaller blocks are not worth a host call */
-#define DIRTY_KEEP_MIN 256u /* frames of large dirty blocks that are always kept for reuse */
+#define DISCARD_ORDER    4     /* 64 KiB: smaller blocks are not worth a host call */
+#define DIRTY_KEEP_MIN   1024u /* frames of large dirty blocks that may wait for reuse, */
+#define DIRTY_KEEP_SHARE 4u    /* or this part of what is in use, if more */
 
 struct page {
 	union {
@@ -188,8 +189,9 @@ void page_unref(struct page *page)
 		return;
 	block_put(index_of(page), 0, false);
 	count_used(-1);
-	if (dirty_large > vb_max(DIRTY_KEEP_MIN, used / 4))
-		discard_down_to(DIRTY_KEEP_MIN / 2);
+	uint64_t keep = vb_max(DIRTY_KEEP_MIN, used / DIRTY_KEEP_SHARE);
+	if (dirty_large > keep)
+		discard_down_to(keep / 2);
 }
 
 unsigned page_refs(const struct page *page)
@@ -241,11 +243,10 @@ uint64_t pages_free(void)
 void page_init(void)
 {
 	uint64_t start = vb_page_up(boot->kernel_arena_offset);
-	uint64_t count = (boot->memory_bytes - start) / (VB_PAGE_SIZE + sizeof(struct page));
 
-	pages = (struct page *)(boot->memory_base + start);
-	first_offset = vb_page_up(start + count * sizeof(struct page));
-	total = (boot->memory_bytes - first_offset) / VB_PAGE_SIZE;
+	total = (boot->memory_bytes - start) / (VB_PAGE_SIZE + sizeof(struct page));
+	first_offset = start;
+	pages = (struct page *)(boot->memory_base + vb_page_down(boot->memory_bytes - total * sizeof(struct page)));
 	fresh = used = dirty_large = 0;
 	for (unsigned order = 0; order <= PAGE_MAX_ORDER; order++)
 		list_init(&free_blocks[order]);
