@@ -21,6 +21,7 @@
 
 #define CACHE_MAX_BYTES (4ull << 30)
 enum { STALE_SECONDS = 3600 };
+enum { EXIT_NO_IMAGE = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }; /* `vauban run` passes them on, as shells do */
 
 /* Changes here change what an image holds, besides the ELF files themselves. */
 static const char *const watched[] = {"/var/lib/dpkg/status", "/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/hosts",
@@ -123,7 +124,8 @@ static int name_by_content(const char *dir, const char *built, char *ret_name, s
 	return rename(built, path) ? vb_error_errno(err, "can't name %s", path) : 0;
 }
 
-static int build(const char *dir, const char *program, struct vb_error *err)
+/* ret_status: how to exit if it fails. */
+static int build(const char *dir, const char *program, int *ret_status, struct vb_error *err)
 {
 	char built[PATH_MAX + 64], name[80] = "", from[PATH_MAX + 16];
 	struct image_cache_stamp *stamps = calloc(IMAGE_CACHE_MAX_STAMPS, sizeof(*stamps));
@@ -132,10 +134,8 @@ static int build(const char *dir, const char *program, struct vb_error *err)
 	size_t count = 0;
 	int r = stamps ? plan_add_base(&tree, err) : vb_error_set(err, -ENOMEM, "out of memory");
 
-	if (!r)
-		r = plan_add_program(&tree, program, err);
-	if (!r)
-		r = plan_complete(&tree, err);
+	if (!r && ((r = plan_add_program(&tree, program, err)) || (r = plan_complete(&tree, err))))
+		*ret_status = r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	snprintf(from, sizeof(from), "program %s", program);
 	if (!r)
 		r = plan_manifest(&source.manifest, program, from, err);
@@ -156,7 +156,7 @@ static int build(const char *dir, const char *program, struct vb_error *err)
 	return r;
 }
 
-static int find_or_build(const char *program, char *ret_path, struct vb_error *err)
+static int find_or_build(const char *program, char *ret_path, int *ret_status, struct vb_error *err)
 {
 	char dir[PATH_MAX], lock[PATH_MAX + 64];
 	int fd, r = image_cache_directory(dir, sizeof(dir), err);
@@ -173,7 +173,7 @@ static int find_or_build(const char *program, char *ret_path, struct vb_error *e
 		r = vb_error_errno(err, "can't lock %s", lock);
 	else
 		r = image_cache_find(program, ret_path, PATH_MAX, err); /* another may have built it meanwhile */
-	if (!r && !(r = build(dir, program, err))) {
+	if (!r && !(r = build(dir, program, ret_status, err))) {
 		r = image_cache_find(program, ret_path, PATH_MAX, err);
 		if (!r)
 			r = vb_error_set(err, -EAGAIN, "%s or its libraries change while its image is made; try again", program);
@@ -186,11 +186,18 @@ int command_cached(int argc, char **argv)
 {
 	char program[PATH_MAX], path[PATH_MAX];
 	struct vb_error err;
+	int status = EXIT_NO_IMAGE;
 
 	if (argc != 2 || argv[1][0] == '-')
 		return command_usage("cached", "one PROGRAM is needed");
-	if (plan_find_program(argv[1], program, &err) || find_or_build(program, path, &err))
-		return command_fail(&err);
+	if (plan_find_program(argv[1], program, &err))
+		status = EXIT_NOT_FOUND;
+	else if (!find_or_build(program, path, &status, &err))
+		status = 0;
+	if (status) {
+		command_fail(&err);
+		return status;
+	}
 	puts(path);
 	return 0;
 }
