@@ -199,9 +199,11 @@ int extents_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t len)
 		place(mm, e, start - from + to, end - from + to);
 		merge(mm, e);
 	}
-	if (r && low < high) /* out of host mappings: back to where it was */
-		extents_move(mm, low - from + to, low, high - low);
-	else if (low < high)
+	if (r && low < high) { /* out of host mappings: back to where it was */
+		if (extents_move(mm, low - from + to, low, high - low))
+			kpanic("the host can't move pages back");
+	}
+	if (!r && low < high)
 		host_unmap(low, high - low);
 	return r;
 }

@@ -22,7 +22,7 @@ struct vb_boot fake_boot;
 static struct vb_stats fake_stats;
 static struct process fake_process;
 static struct task fake_task;
-unsigned fake_klog_count, fake_host_calls;
+unsigned fake_klog_count, fake_host_calls, fake_failure_rate;
 int fake_host_error, tap_count, tap_failed;
 uint64_t fake_now_ns = 1000000000;
 static int memory_fd = -1, image_fd = -1;
@@ -106,17 +106,22 @@ WEAK _Noreturn void kpanic(const char *fmt, ...)
 	abort();
 }
 
+static bool fails(void)
+{
+	return fake_failure_rate && (unsigned)rand() % fake_failure_rate == 0;
+}
+
 WEAK void *kmalloc(size_t size)
 {
-	return malloc(size);
+	return fails() ? NULL : malloc(size);
 }
 WEAK void *kzalloc(size_t size)
 {
-	return calloc(1, size);
+	return fails() ? NULL : calloc(1, size);
 }
 WEAK void *krealloc(void *p, size_t size)
 {
-	return realloc(p, size);
+	return fails() ? NULL : realloc(p, size);
 }
 WEAK void kfree(void *p)
 {
@@ -210,14 +215,14 @@ static int map(uint64_t va, uint64_t len, int prot, int fd, uint64_t offset)
 
 WEAK int platform_map_memory(uint64_t va, uint64_t len, int prot, uint64_t offset, bool populate)
 {
-	return map(va, len, prot, memory_fd, offset);
+	return fails() ? -ENOMEM : map(va, len, prot, memory_fd, offset);
 }
 
 WEAK int platform_map_image(uint64_t va, uint64_t len, int prot, uint64_t offset)
 {
 	if (prot & PROT_W)
 		kpanic("writable image");
-	return map(va, len, prot, image_fd, offset);
+	return fails() ? -ENOMEM : map(va, len, prot, image_fd, offset);
 }
 
 WEAK int platform_unmap(uint64_t va, uint64_t len)

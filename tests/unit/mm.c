@@ -550,6 +550,80 @@ static void fuzz(unsigned seed, unsigned turns)
 	OK(!bad && pages_free() == all);
 }
 
+/* --- the same operations while allocations and host calls fail: nothing leaks, and extents stay within areas --- */
+static void check_extents(struct mm *mm, unsigned *bad)
+{
+	uint64_t resident = 0;
+
+	for (struct extent *e = extent_at_or_above(mm, 0); e; e = extent_of(range_next(&mm->extents, &e->range))) {
+		resident += e->range.end - e->range.start;
+		for (uint64_t p = e->range.start; p < e->range.end; p += PAGE) {
+			struct vm_area *v = area_at(mm, p);
+			*bad += !v || (e->prot & ~v->a.prot) ||
+				((e->prot & PROT_R) && *user(p + 100) != *((uint8_t *)extent_virt(e, p) + 100));
+		}
+	}
+	*bad += resident != mm->resident_bytes;
+}
+
+static void fuzz_failures(unsigned seed, unsigned turns)
+{
+	fake_platform_start(8 << 20, 64 * PAGE);
+	uint64_t all = pages_free();
+	struct mm *mm = mm_new();
+	struct test_inode inode[2];
+	struct file file[2];
+	unsigned bad = 0, denied = 0;
+
+	test_file(&inode[0], &file[0], true, FILE_PAGES);
+	test_file(&inode[1], &file[1], false, FILE_PAGES);
+	space = boot->user_low + (1ull << 32);
+	srand(seed);
+	fake_failure_rate = 6;
+	for (unsigned turn = 0; turn < turns && !bad; turn++) {
+		unsigned n = (unsigned)rand() % SPACE, count = vb_min((unsigned)rand() % 20 + 1, SPACE - n),
+			 to = (unsigned)rand() % (SPACE - 20);
+		uint64_t addr = space + n * PAGE, len = count * PAGE;
+		int prot = (int[]){0, PROT_R, PROT_R | PROT_W, PROT_R | PROT_W}[rand() % 4], f = rand() % 3 - 1, share = rand() % 2 + 1;
+		int64_t r = 0;
+		void *virt;
+		switch (rand() % 8) {
+		case 0:
+			share = f < 0 ? MAP_PRIVATE_ | MAP_ANONYMOUS_ : share;
+			r = mm_map(mm, addr, len, prot, MAP_FIXED_ | share, f < 0 ? NULL : &file[f], f < 0 ? 0 : to % FILE_PAGES * PAGE);
+			break;
+		case 1:
+			r = mm_unmap(mm, addr, len);
+			break;
+		case 2:
+			r = mm_protect(mm, addr, len, prot);
+			break;
+		case 3:
+			r = mm_remap(mm, addr, len, ((uint64_t)rand() % 20 + 1) * PAGE, 3, space + to * PAGE);
+			break;
+		case 4:
+			mm_inode_invalidate(&inode[0].inode, to % FILE_PAGES, count);
+			break;
+		case 5:
+			r = mm_private_text(mm, addr, &virt);
+			break;
+		default:
+			r = mm_fault(mm, addr, rand() % 2 ? PROT_W : PROT_R, true);
+		}
+		denied += r == -ENOMEM;
+		check_extents(mm, &bad);
+		if (bad)
+			printf("# seed %u turn %u\n", seed, turn);
+	}
+	fake_failure_rate = 0;
+	mm_unref(mm);
+	for (int i = 0; i < 2; i++) {
+		test_file_free(&inode[i]);
+		bad += inode[i].inode.refs != 1 || file[i].refs != 1;
+	}
+	OK(!bad && denied && pages_free() == all);
+}
+
 int main(void)
 {
 	test_pages();
@@ -558,5 +632,7 @@ int main(void)
 	test_files();
 	for (unsigned seed = 1; seed <= 20; seed++)
 		fuzz(seed, 3000);
+	for (unsigned seed = 1; seed <= 10; seed++)
+		fuzz_failures(seed, 3000);
 	return tap_done();
 }
