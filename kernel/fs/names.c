@@ -5,7 +5,9 @@
 
 int names_may_create(struct dentry *dir)
 {
-	if (dir->unlinked)
+	const struct inode_ops *ops = dir->inode->ops;
+
+	if (dir->unlinked || (!ops->create && !ops->mkdir)) /* in /proc no name can be made, so none is ever found missing later */
 		return -ENOENT;
 	return inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
 }
