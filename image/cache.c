@@ -65,30 +65,44 @@ static int check_owner(const char *dir, struct vb_error *err)
 }
 
 /* mkdir -p: for what lies above ours, the usual mode. */
-static int make_directory(char *dir, struct vb_error *err)
+static void make_directory(char *dir)
 {
 	for (char *slash = strchr(dir + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = 0;
 		mkdir(dir, 0755);
 		*slash = '/';
 	}
-	return mkdir(dir, 0700) && errno != EEXIST ? vb_error_set(err, -errno, "can't make %s: %s", dir, strerror(errno)) : 0;
+	mkdir(dir, 0700);
+}
+
+/* Finds the directory, making it if asked to. A user whose home can't be written to has his cache in /tmp. */
+static int locate(char *ret, size_t size, bool make, struct vb_error *err)
+{
+	int r = directory_name(ret, size, err);
+
+	for (unsigned attempt = 0;; attempt++) {
+		if (!r && make)
+			make_directory(ret); /* what went wrong shows next */
+		if (!r)
+			r = check_owner(ret, err);
+		if (attempt || (r != -ENOENT && r != -EACCES))
+			return r;
+		r = (size_t)snprintf(ret, size, "/tmp/vauban-cache-%u", geteuid()) < size ? 0 : -ENAMETOOLONG;
+	}
 }
 
 int image_cache_directory(char *ret_dir, size_t size, struct vb_error *err)
 {
 	static const char *const below[] = {"index", "images", "lock"};
 	char path[PATH_MAX + 16];
-	int r = directory_name(ret_dir, size, err);
+	int r = locate(ret_dir, size, true, err);
 
-	if (r || (r = make_directory(ret_dir, err)) || (r = check_owner(ret_dir, err)))
-		return r;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 3 && !r; i++) {
 		snprintf(path, sizeof(path), "%s/%s", ret_dir, below[i]);
 		if (mkdir(path, 0700) && errno != EEXIST)
-			return vb_error_set(err, -errno, "can't make %s: %s", path, strerror(errno));
+			r = vb_error_set(err, -errno, "can't make %s: %s", path, strerror(errno));
 	}
-	return 0;
+	return r;
 }
 
 static void read_stamp(const char *path, struct index_stamp *ret)
@@ -177,19 +191,16 @@ int image_cache_find(const char *program, char *ret_path, size_t size, struct vb
 	char dir[PATH_MAX], path[PATH_MAX + 64];
 	const char *image;
 	ssize_t len;
-	int fd, r = directory_name(dir, sizeof(dir), err);
+	int fd, r = locate(dir, sizeof(dir), false, err);
 
-	if (r)
-		return r;
+	if (r) /* not made yet? */
+		return r == -ENOENT || r == -EACCES ? 0 : r;
 	snprintf(path, sizeof(path), "%s/index/%016llx", dir, (unsigned long long)image_cache_key(program));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
 	len = read(fd, bytes, sizeof(bytes));
 	close(fd);
-	r = check_owner(dir, err);
-	if (r)
-		return r;
 	image = len > 0 ? check_index(bytes, len, program) : NULL;
 	if (!image)
 		return 0;

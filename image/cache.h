@@ -5,8 +5,8 @@
  *   DIR/images/HASH.img  images by the SHA-256 of their contents
  *   DIR/lock/KEY         locked while the image of a program is made
  *
- * DIR is $XDG_CACHE_HOME/vauban, /var/cache/vauban for root, or ~/.cache/vauban; it belongs to the user alone (0700). Files
- * appear whole, by rename, so readers need no lock. An image may be evicted between being found and being opened: then look again.
+ * DIR is $XDG_CACHE_HOME/vauban, /var/cache/vauban for root, ~/.cache/vauban, or if that can't be made /tmp/vauban-cache-UID; it
+ * belongs to the user alone (0700). Files appear whole, by rename, so readers need no lock. An image may be evicted between being found and being opened: then look again.
  */
 #ifndef IMAGE_CACHE_H
 #define IMAGE_CACHE_H
