@@ -207,8 +207,8 @@ static bool left_out(const char *path)
 	static const char *const below[] = {"/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/games/", "/usr/include/", "/usr/share/doc/",
 		"/usr/share/man/", "/usr/share/info/", "/usr/share/locale/", "/usr/share/lintian/", "/usr/share/bash-completion/",
 		"/usr/share/zsh/", "/usr/share/bug/", "/usr/share/doc-base/", "/usr/share/applications/", "/usr/share/icons/",
-		"/usr/share/pixmaps/", "/usr/share/gtk-doc/", "/usr/share/gdb/", "/usr/lib/node_modules/", "/etc/init.d/", "/etc/cron.",
-		"/lib/systemd/", "/usr/lib/systemd/", "/usr/lib/debug/", "/var/"};
+		"/usr/share/pixmaps/", "/usr/share/gtk-doc/", "/usr/lib/node_modules/", "/etc/init.d/", "/etc/cron.", "/lib/systemd/",
+		"/usr/lib/systemd/", "/usr/lib/debug/", "/var/"};
 
 	for (size_t i = 0; i < VB_ARRAY_LEN(below); i++)
 		if (!strncmp(path, below[i], strlen(below[i])))

@@ -51,6 +51,10 @@ static const struct {
 	{"libreadline.so", {"/etc/inputrc"}},
 };
 
+/* Libraries that are useless without the modules and data of their package: embedded interpreters and their like. */
+static const char *const with_package[] = {
+	"libpython3.", "libperl.so", "libruby-", "libtcl8", "libMagickCore-", "libmagic.so", "libgs.so", "libjvm.so"};
+
 static int only_memory(int r)
 {
 	return r == -ENOMEM ? r : 0;
@@ -100,21 +104,35 @@ int plan_add_program(struct tree *t, const char *program, struct vb_error *err)
 	return r;
 }
 
+/* What the library of a node needs beside other libraries. */
+static int complete_library(struct tree *t, size_t index, struct vb_error *err)
+{
+	char source[PATH_MAX];
+	const char *name = strrchr(t->at[index].path, '/') + 1; /* stays where it is, unlike nodes */
+	int r = 0;
+
+	for (size_t k = 0; k < VB_ARRAY_LEN(extras) && !r; k++)
+		for (const char *const *f = extras[k].files; *f && !r; f++)
+			if (!strncmp(name, extras[k].library, strlen(extras[k].library)) && !tree_find(t, *f))
+				r = add_all(t, *f, err);
+	for (size_t k = 0; k < VB_ARRAY_LEN(with_package) && !r; k++)
+		if (!strncmp(name, with_package[k], strlen(with_package[k])) && t->at[index].source && S_ISREG(t->at[index].mode)) {
+			snprintf(source, sizeof(source), "%s", t->at[index].source);
+			r = package_add_files(t, source, err);
+		}
+	return r;
+}
+
 int plan_complete(struct tree *t, struct vb_error *err)
 {
 	int r = closure_complete(t, err);
 
-	for (size_t i = 0; i < t->count && !r; i++) {
-		const char *name = strrchr(t->at[i].path, '/') + 1;
-
-		for (size_t k = 0; k < VB_ARRAY_LEN(extras) && !r; k++)
-			for (const char *const *f = extras[k].files; *f && !r; f++)
-				if (!strncmp(name, extras[k].library, strlen(extras[k].library)) && !tree_find(t, *f)) {
-					r = add_all(t, *f, err);
-					name = strrchr(t->at[i].path, '/') + 1; /* nodes may have moved, strings not */
-				}
+	for (size_t i = 0; i < t->count && !r;) {
+		r = complete_library(t, i++, err);
+		if (!r && i == t->count)
+			r = closure_complete(t, err); /* may add libraries to look at */
 	}
-	return r ? r : closure_complete(t, err);
+	return r;
 }
 
 int plan_find_program(const char *name, char *ret_path, struct vb_error *err)
