@@ -9,6 +9,9 @@
 
 #include "monitor/cell.h"
 
+/* Less than a huge page, which the host would have to clear as a whole. */
+#define BUILD_BYTES (VB_BOOT_MAX_BYTES - 4096)
+
 /* The page under construction: strings go to its end. */
 struct builder {
 	char *bytes;
@@ -19,7 +22,7 @@ struct builder {
 static uint32_t append(struct builder *b, const void *data, size_t len)
 {
 	uint32_t at = b->len;
-	if (len > VB_BOOT_MAX_BYTES - b->len) {
+	if (len > BUILD_BYTES - b->len) {
 		b->full = true;
 		return 0;
 	}
@@ -75,13 +78,13 @@ static void fill(struct monitor *m, struct builder *b)
 int boot_create(struct monitor *m, struct vb_error *err)
 {
 	/* Anonymous memory: only what is written is ever there. */
-	struct builder b = {.bytes = mmap(NULL, VB_BOOT_MAX_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
+	struct builder b = {.bytes = mmap(NULL, BUILD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
 	if (b.bytes == MAP_FAILED)
 		return vb_error_errno(err, "no memory for the boot page");
 	fill(m, &b);
 	int r = 0;
 	if (b.full)
-		r = vb_error_set(err, -E2BIG, "arguments and environment are too long: the limit is %u bytes", VB_BOOT_MAX_BYTES);
+		r = vb_error_set(err, -E2BIG, "arguments and environment are too long: the limit is %u bytes", BUILD_BYTES);
 	else if (getrandom(((struct vb_boot *)b.bytes)->seed, 32, 0) != 32)
 		r = vb_error_errno(err, "no random numbers from the host");
 	if (r == 0) {
@@ -90,6 +93,6 @@ int boot_create(struct monitor *m, struct vb_error *err)
 			fcntl(m->boot_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 			r = vb_error_errno(err, "can't make the boot page");
 	}
-	munmap(b.bytes, VB_BOOT_MAX_BYTES);
+	munmap(b.bytes, BUILD_BYTES);
 	return r;
 }

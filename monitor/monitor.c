@@ -100,6 +100,9 @@ static void block_signals(void)
 	for (unsigned i = 0; i < VB_ARRAY_LEN(own); i++)
 		sigdelset(&all, own[i]);
 	sigprocmask(SIG_SETMASK, &all, NULL);
+	/* Before there is a child: this discards a SIGCHLD that is pending. */
+	struct sigaction child = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+	sigaction(SIGCHLD, &child, NULL);
 }
 
 void monitor_signal(struct monitor *m, int sig)
@@ -165,8 +168,6 @@ static void signals_start(struct monitor *m)
 	}
 	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
 		sigaddset(&set, sig);
-	struct sigaction child = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
-	sigaction(SIGCHLD, &child, NULL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	watch_add(m, fd, POLLIN, signal_ready, NULL);
 }
