@@ -141,6 +141,8 @@ int plan_find_program(const char *name, char *ret_path, struct vb_error *err)
 	char cwd[PATH_MAX];
 
 	if (strchr(name, '/')) {
+		while (!strncmp(name, "./", 2))
+			name += 2;
 		if (name[0] != '/' && !getcwd(cwd, sizeof(cwd)))
 			return vb_error_errno(err, "can't tell the working directory");
 		if (snprintf(ret_path, PATH_MAX, "%s%s%s", name[0] == '/' ? "" : cwd, name[0] == '/' ? "" : "/", name) >= PATH_MAX)

@@ -233,6 +233,13 @@ static bool window_fits(const struct finder *f, const struct code *c, size_t fir
 	return true;
 }
 
+/* The return from a signal handler: unwinders and debuggers know its frame by these very bytes. */
+static bool is_sigreturn(const struct finder *f, size_t site)
+{
+	return (site >= 7 && !memcmp(f->file + site - 7, "\x48\xc7\xc0\x0f\0\0\0", 7)) ||
+	       (site >= 5 && !memcmp(f->file + site - 5, "\xb8\x0f\0\0\0", 5));
+}
+
 /* As few instructions before `syscall` as possible, then as few behind it. */
 static bool choose_window(const struct finder *f, const struct code *c, size_t taken_to, struct vb_site *ret)
 {
@@ -327,7 +334,7 @@ static int find_sites(struct finder *f)
 		if (!decode_around(f, segment_of(f, f->calls[i]), f->calls[i], around))
 			continue;
 		f->ret->calls++;
-		if (choose_window(f, around, taken_to, &site)) {
+		if (!is_sigreturn(f, f->calls[i]) && choose_window(f, around, taken_to, &site)) {
 			taken_to = site.offset + site.length;
 			r = add_site(f->ret, &site);
 		}

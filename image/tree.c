@@ -149,6 +149,14 @@ static int walk_link(struct tree *t, struct walk *w, struct vb_error *err)
 	return 0;
 }
 
+/* In the image all belongs to root. What another user owned is then for all to use as it was for him. */
+static uint32_t image_mode(const struct stat *st)
+{
+	uint32_t owner = st->st_mode & 0700;
+
+	return st->st_uid ? (st->st_mode & ~(uint32_t)06000) | owner >> 3 | owner >> 6 : st->st_mode;
+}
+
 /* The cell has its own of these; the host's say nothing about the program. */
 static bool of_kernel(const char *path)
 {
@@ -180,7 +188,7 @@ static int walk_step(struct tree *t, struct walk *w, size_t *index, struct vb_er
 			return vb_error_set(err, -EINVAL, "%s: neither a file nor a directory", w->done);
 		if (S_ISREG(st.st_mode) && w->rest[strspn(w->rest, "/")])
 			return vb_error_set(err, -ENOTDIR, "%s: %s", w->done, strerror(ENOTDIR));
-		return put(t, w->done, w->done, NULL, st.st_mode, false, index, err);
+		return put(t, w->done, w->done, NULL, image_mode(&st), false, index, err);
 	}
 	memmove(w->rest, name + len, strlen(name + len) + 1);
 	return 0;
@@ -306,10 +314,10 @@ static int add_below(struct tree *t, char *source, char *path, struct vb_error *
 		return put(t, path, source, target, S_IFLNK | 0777, true, NULL, err);
 	}
 	if (S_ISREG(st.st_mode))
-		return put(t, path, source, NULL, st.st_mode, true, NULL, err);
+		return put(t, path, source, NULL, image_mode(&st), true, NULL, err);
 	if (!S_ISDIR(st.st_mode))
 		return 0;
-	if ((r = put(t, path, source, NULL, st.st_mode, true, NULL, err)))
+	if ((r = put(t, path, source, NULL, image_mode(&st), true, NULL, err)))
 		return r;
 	return add_entries(t, source, path, err);
 }

@@ -106,9 +106,10 @@ static void test_windows(void)
 	CHECK(FIND(SYSCALL SYSCALL "\x90\x90\x90\x90\x90") == 1 && site_is(0, TEXT + 2, 0, 5));
 	CHECK(FIND(MOVE SYSCALL MOVE SYSCALL COMPARE) == 2 && site_is(0, TEXT, 5, 7) == false && site_is(0, TEXT + 5, 0, 7) &&
 		site_is(1, TEXT + 12, 0, 8));
-	CHECK(FIND(MOVE SYSCALL "\x50" SYSCALL "\xc3") == 1);                 /* the second has no room of its own */
-	CHECK(FIND("\xb8\x0f\x05\x00\x00\x90\x90") == 0 && found.calls == 0); /* inside an immediate */
-	CHECK(FIND(SYSCALL "\x06\x90\x90\x90") == 0);                         /* no instruction behind */
+	CHECK(FIND(MOVE SYSCALL "\x50" SYSCALL "\xc3") == 1);                           /* the second has no room of its own */
+	CHECK(FIND("\xb8\x0f\x05\x00\x00\x90\x90") == 0 && found.calls == 0);           /* inside an immediate */
+	CHECK(FIND("\x48\xc7\xc0\x0f\0\0\0" SYSCALL COMPARE) == 0 && found.calls == 1); /* rt_sigreturn */
+	CHECK(FIND(SYSCALL "\x06\x90\x90\x90") == 0);                                   /* no instruction behind */
 }
 
 static void test_targets(void)
