@@ -72,6 +72,7 @@ struct inode_ops { /* any may be NULL: -EPERM/-ENOTDIR/-EINVAL as Linux says for
 	long (*listxattr)(struct inode *inode, char *buf, size_t size);
 	int (*removexattr)(struct inode *inode, const char *name);
 	void (*dirty_page)(struct inode *inode, uint64_t index);        /* a writable shared mapping was made; 9P writes back */
+	void (*write_back)(struct inode *inode);                        /* a shared mapping goes: what was stored through it is due. May sleep; NULL: nothing to do */
 	void (*release)(struct inode *inode);                           /* last reference */
 	bool (*revalidate)(struct dentry *d);                           /* of the directory that d (maybe negative) is in. false: forget this entry and look it up again */
 };

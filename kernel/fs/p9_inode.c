@@ -471,6 +471,7 @@ static const struct inode_ops p9_inode_ops = {
 	.get_page = p9_get_page,
 	.get_page_sleeps = true,
 	.dirty_page = p9_dirty_page,
+	.write_back = p9_write_back,
 };
 
 /* Links, and fifos, sockets and devices, whose contents are the cell's own affair. */

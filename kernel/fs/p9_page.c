@@ -247,3 +247,8 @@ int p9_pages_flush(struct p9_inode *i, uint64_t first, uint64_t count)
 		i->write_error = r;
 	return r;
 }
+
+void p9_write_back(struct inode *inode)
+{
+	p9_pages_flush(p9_inode(inode), 0, UINT64_MAX); /* a failure is the next fsync's */
+}

@@ -98,6 +98,7 @@ int p9_open(struct inode *inode, struct file *f);
 /* p9_page.c */
 int p9_get_page(struct inode *inode, uint64_t index, bool for_write, struct file_page *ret);
 void p9_dirty_page(struct inode *inode, uint64_t index);
+void p9_write_back(struct inode *inode);
 int p9_pages_flush(struct p9_inode *i, uint64_t first, uint64_t count);              /* writes dirty pages of the range to the host */
 void p9_pages_write(struct p9_inode *i, uint64_t pos, const void *data, size_t len); /* a write() also reaches mapped pages */
 void p9_pages_forget(struct p9_inode *i, uint64_t pos, size_t len);                  /* clean pages of the range, after a failed write */

@@ -60,8 +60,25 @@ SYSCALL(mmap, uint64_t addr, uint64_t len, uint64_t prot, uint64_t flags, int fd
 	return r;
 }
 
+/* What was stored through shared mappings reaches the file system behind it when they go, if that keeps files elsewhere. */
+static void write_back(uint64_t start, uint64_t end)
+{
+	struct vm_area *v;
+	while (start < end && (v = area_at_or_above(my_mm(), start)) && v->a.start < end) {
+		struct inode *inode = v->a.inode;
+		start = v->a.end;
+		if (!v->a.shared || !inode || !inode->ops->write_back)
+			continue;
+		inode_ref(inode); /* it sleeps */
+		inode->ops->write_back(inode);
+		inode_unref(inode);
+	}
+}
+
 SYSCALL(munmap, uint64_t addr, uint64_t len)
 {
+	if (addr % VB_PAGE_SIZE == 0 && user_range_ok(addr, len))
+		write_back(addr, addr + len);
 	return mm_unmap(my_mm(), addr, len);
 }
 
