@@ -162,7 +162,7 @@ struct user_flock {
 static int range_of(const struct file *f, const struct user_flock *u, struct lock *ret)
 {
 	int64_t base = u->whence == SEEK_CUR ? (int64_t)f->pos : u->whence == SEEK_END ? (int64_t)f->inode->size : 0;
-	int64_t start, end;
+	int64_t start, end = INT64_MAX;
 
 	if (u->whence < SEEK_SET || u->whence > SEEK_END)
 		return -EINVAL;
@@ -177,8 +177,6 @@ static int range_of(const struct file *f, const struct user_flock *u, struct loc
 			return -EINVAL;
 		end = start - 1;
 		start = base;
-	} else if (!u->len) {
-		end = INT64_MAX;
 	}
 	ret->start = (uint64_t)start;
 	ret->end = (uint64_t)end;

@@ -9,8 +9,8 @@
 #ifndef KERNEL_FS_ROOTFS_H
 #define KERNEL_FS_ROOTFS_H
 
-#include "base/erofs.h"
 #include "kernel/fs/fs_private.h"
+#include "base/erofs.h"
 #include "kernel/fs/page_tree.h"
 
 struct rootfs {
