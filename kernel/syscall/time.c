@@ -42,7 +42,7 @@ SYSCALL(clock_settime, int clock, uint64_t uts)
 
 	if (clock_read(clock, &now))
 		return -EINVAL;
-	if (clock > 0 && clock != CLOCK_PROCESS_CPUTIME_ID && clock != CLOCK_THREAD_CPUTIME_ID)
+	if (clock > 0)
 		return -EINVAL; /* can't be set at all */
 	if (get_user(ts, uts))
 		return -EFAULT;

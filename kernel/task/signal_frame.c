@@ -153,6 +153,13 @@ bool signal_on_altstack(uint64_t sp)
 
 /* --- into the handler --- */
 
+/* The processor faults in the kernel's hands when it is sent to an address of the upper half. (The rest is the program's to get
+ * wrong; its vDSO calls into the host's, so being outside of the user area is no error.) */
+static bool may_resume_at(uint64_t rip)
+{
+	return !(rip >> 47);
+}
+
 /* Where the frame goes, or 0 when it can't fit the alternate stack. */
 static uint64_t frame_place(const struct regs *regs, const struct k_sigaction *action, uint64_t *ret_fpstate)
 {
@@ -212,7 +219,7 @@ static int frame_enter(struct regs *regs, const struct k_sigaction *action, cons
 	struct signal_frame f;
 	uint64_t fpstate, sp = frame_place(regs, action, &fpstate);
 
-	if (!sp || !(action->flags & SA_RESTORER_FLAG) || !user_range_ok(action->handler, 1))
+	if (!sp || !(action->flags & SA_RESTORER_FLAG) || !may_resume_at(action->handler))
 		return -EFAULT;
 	frame_fill(&f, regs, action, info);
 	f.uc.mcontext.fpstate = fpstate;
@@ -381,7 +388,7 @@ SYSCALL(rt_sigreturn, void)
 	struct k_ucontext uc;
 
 	current->restart = NULL;
-	if (copy_from_user(&uc, frame + offsetof(struct signal_frame, uc), sizeof(uc)) || !user_range_ok(uc.mcontext.rip, 1) ||
+	if (copy_from_user(&uc, frame + offsetof(struct signal_frame, uc), sizeof(uc)) || !may_resume_at(uc.mcontext.rip) ||
 		xstate_from_frame(uc.mcontext.fpstate)) {
 		regs->orig_rax = NOT_A_CALL;
 		signal_force(&SIGINFO_KERNEL(SIGSEGV));

@@ -10,7 +10,7 @@ uint64_t task_cpu_ns(const struct task *t)
 {
 	uint64_t ns = t->cpu_ns;
 
-	if (t == current)
+	if (t == current && t->state == TASK_RUNNABLE) /* not while the cell idles in its name */
 		ns += now_monotonic_ns() - t->run_since_ns;
 	return ns;
 }

@@ -5,6 +5,7 @@
 #include <linux/time.h>
 
 #include "kernel/platform/platform.h"
+#include "kernel/task/task.h"
 
 static struct ktimer *earliest;
 
@@ -94,6 +95,8 @@ void ktimer_start(struct ktimer *t, uint64_t deadline_ns)
 	t->pending = true;
 	t->child = t->next = NULL;
 	earliest = heap_meld(earliest, t);
+	if (earliest == t)
+		task_want_work(); /* the platform's timer is set on the way to user space */
 }
 
 void ktimer_stop(struct ktimer *t)
