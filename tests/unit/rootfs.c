@@ -236,7 +236,7 @@ static bool same_tree(const char *path)
 	char buf[20000];
 	struct file *f;
 	struct names mine = { 0 }, host = { 0 };
-	char child[300];
+	char child[4096];
 	bool same = true;
 
 	long r = our_open(path, O_RDONLY | O_DIRECTORY, 0, &f);
@@ -265,7 +265,7 @@ static bool same_tree(const char *path)
 			host.sum += hash(name, strlen(name), (uint8_t)buf[at + 18]);
 			if (!strcmp(name, ".") || !strcmp(name, ".."))
 				continue;
-			snprintf(child, sizeof(child), "%s/%.90s", path, name);
+			snprintf(child, sizeof(child), "%.4000s/%.90s", path, name);
 			if (buf[at + 18] == 4)
 				same &= same_tree(child);
 			else if (buf[at + 18] == 8)
@@ -390,7 +390,7 @@ static void out_of_memory(void)
 
 int main(int argc, char **argv)
 {
-	char p[200], q[200], command[400];
+	char p[4096], q[200], command[500];
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 40000, wrong = 0;
 
 	srand(argc > 3 ? (unsigned)atoi(argv[3]) : 1);
