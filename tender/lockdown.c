@@ -1,7 +1,7 @@
 /* Lock-down: the steps by which the tender gives up everything that the cell kernel does not need, in order.
  *
  * The walls, outermost last: no file system to name (empty root, Landlock), no privileges, no resources to take, and
- * the seccomp filter: calls only from the stub page, only those of RULES, only with these arguments.
+ * the seccomp filter: calls only from the kernel's stub, only those of RULES, only with these arguments.
  */
 #include "tender/tender.h"
 
@@ -18,7 +18,6 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 
 #define NOBODY 65534
 #define SIGKILL_ 9
@@ -169,19 +168,18 @@ static void emit_rules(struct program *p, const struct rule *rule, size_t count)
 	}
 }
 
-/* Calls from anywhere but the stub page are the program's own: SIGSYS, for the kernel to serve. What comes from the stub
- * page and is not allowed can only be an attack: the process is killed. */
+/* Calls from anywhere but the stub are the program's own: SIGSYS, for the kernel to serve. What comes from the stub and
+ * is not allowed can only be an attack: the process is killed. */
 static void install_filter(const struct lockdown *l)
 {
 	struct program p = { .len = 0 };
-	static const uint16_t stub_ips[] = { VB_STUB_CALL_IP, VB_STUB_WAIT_CALLED, VB_STUB_SIGRETURN_IP };
-	uint32_t stub_low = (uint32_t)l->stub;
+	const uint64_t stub_ips[] = { l->kernel->wait_ip, l->kernel->call_ip, l->kernel->sigreturn_ip };
 
 	emit_load(&p, offsetof(struct seccomp_data, instruction_pointer) + 4);
-	emit_require(&p, BPF_JEQ, (uint32_t)(l->stub >> 32), true);
+	emit_require(&p, BPF_JEQ, (uint32_t)(stub_ips[0] >> 32), true);
 	emit_load(&p, offsetof(struct seccomp_data, instruction_pointer));
 	for (unsigned i = 0; i < VB_ARRAY_LEN(stub_ips); i++) {
-		unsigned at = emit(&p, BPF_JMP | BPF_JEQ | BPF_K, stub_low + stub_ips[i]);
+		unsigned at = emit(&p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)stub_ips[i]);
 		p.code[at].jt = (uint8_t)(VB_ARRAY_LEN(stub_ips) - i); /* over the trap */
 	}
 	patch_row(&p, 0);
@@ -210,14 +208,22 @@ static void set_limit(int resource, uint64_t value)
 	HOST4(__NR_prlimit64, 0, resource, &limit, 0);
 }
 
+/* Handling an access right without a rule that grants it denies it everywhere. Rights by version of the interface. */
 static bool landlock_all(void)
 {
+	static const uint8_t file_rights[] = { 0, 13, 14, 15, 15, 16 };
 	long abi = HOST3(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi < 1)
 		return false;
-	/* Handling an access right without a rule that grants it denies it everywhere. */
-	struct landlock_ruleset_attr attr = { .handled_access_fs = (1ull << (abi == 1 ? 13 : abi == 2 ? 14 : abi < 5 ? 15 : 16)) - 1 };
-	long fd = HOST3(__NR_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
+	struct {
+		uint64_t files, network, scopes;
+	} handled = {
+		.files = (1ull << file_rights[vb_min(abi, 5l)]) - 1,
+		.network = 3, /* TCP bind and connect, since 4 */
+		.scopes = 3,  /* abstract Unix sockets and signals to other processes, since 6 */
+	};
+	size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
+	long fd = HOST3(__NR_landlock_create_ruleset, &handled, size, 0);
 	if (fd < 0)
 		return false;
 	long r = HOST2(__NR_landlock_restrict_self, fd, 0);
@@ -241,7 +247,7 @@ static void install_handlers(const struct lockdown *l)
 	struct {
 		uint64_t handler, flags, restorer, mask;
 	} action = { l->kernel->signal, 4 | 0x08000000 | 0x40000000 | 0x04000000 /* SIGINFO ONSTACK NODEFER RESTORER */,
-		l->stub + VB_STUB_SIGRETURN, 0 };
+		l->kernel->sigreturn, 0 };
 	struct {
 		uint64_t sp;
 		int32_t flags;
@@ -267,15 +273,11 @@ void lockdown_enter(const struct lockdown *l)
 
 	/* 1. A root directory with nothing in it. Root may simply change it; others need a user namespace to. */
 	if (!root && l->user_namespace)
-		user_namespace = HOST1(__NR_unshare, CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS) == 0;
-	else if (root)
-		HOST1(__NR_unshare, CLONE_NEWIPC | CLONE_NEWUTS);
+		user_namespace = HOST1(__NR_unshare, CLONE_NEWUSER) == 0;
 	if (l->empty_root && (root || user_namespace))
 		empty_root = HOST1(__NR_chroot, l->empty_root) == 0 && HOST1(__NR_chdir, "/") == 0;
 
 	/* 2. Nobody, without a capability, never to gain one. */
-	for (int cap = 0; (root || user_namespace) && cap <= CAP_LAST_CAP; cap++)
-		HOST2(__NR_prctl, PR_CAPBSET_DROP, cap);
 	if (root) {
 		HOST2(__NR_setgroups, 0, 0);
 		if (HOST3(__NR_setresgid, NOBODY, NOBODY, NOBODY) < 0 || HOST3(__NR_setresuid, NOBODY, NOBODY, NOBODY) < 0)
@@ -292,7 +294,7 @@ void lockdown_enter(const struct lockdown *l)
 	if (HOST1(__NR_getppid, 0) != parent && !user_namespace)
 		tender_fail("find the monitor alive", 0);
 
-	/* 4. No file to open by any path, even if the root is still there. */
+	/* 4. No file to open by any path, even if the root is still there; no TCP, no signals to others. */
 	bool landlock = landlock_all();
 
 	/* 5. Nothing to take from the host: no descriptors, processes, core files or locked memory. */

@@ -20,7 +20,9 @@
 #define O_ASYNC_ 020000
 #define AT_SYSINFO_EHDR_ 33
 
-extern const char stub_page[], stub_page_end[];
+#define KERNEL_SEGMENTS_MAX 8
+#define ARENA_START_BYTES (160u << 10) /* what a kernel takes of its memory until the program's first instruction */
+
 _Noreturn void kernel_jump(struct vb_boot *boot, uint64_t start, uint64_t stack_top);
 _Noreturn void tender_main(uint64_t *stack);
 
@@ -82,32 +84,36 @@ static uint64_t random_base(void)
  * first bytes of the memory file, so that the memory file holds all state. Returns the relocated table at the entry. */
 static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t base)
 {
-	uint64_t len = file_bytes(VB_FD_KERNEL), top = 0, used = 0;
-	char *file = (char *)checked("map kernel file", HOST6(__NR_mmap, 0, len, PROT_READ, MAP_PRIVATE, VB_FD_KERNEL, 0));
-	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)file;
-	const Elf64_Phdr *ph = (const Elf64_Phdr *)(file + eh->e_phoff);
+	struct {
+		Elf64_Ehdr eh;
+		Elf64_Phdr ph[KERNEL_SEGMENTS_MAX];
+	} head;
+	uint64_t top = 0, used = 0, rela = 0, rela_bytes = 0;
 	const Elf64_Dyn *dyn = NULL;
 
-	for (int i = 0; i < eh->e_phnum; i++) {
-		if (ph[i].p_type == PT_DYNAMIC)
-			dyn = (const Elf64_Dyn *)(base + ph[i].p_vaddr);
-		if (ph[i].p_type != PT_LOAD)
+	checked("read kernel file", HOST4(__NR_pread64, VB_FD_KERNEL, &head, sizeof(head), 0));
+	if (head.eh.e_phoff != sizeof(head.eh) || head.eh.e_phnum > KERNEL_SEGMENTS_MAX)
+		tender_fail("kernel file check", 0);
+	for (const Elf64_Phdr *ph = head.ph; ph < head.ph + head.eh.e_phnum; ph++) {
+		if (ph->p_type == PT_DYNAMIC)
+			dyn = (const Elf64_Dyn *)(base + ph->p_vaddr);
+		if (ph->p_type != PT_LOAD)
 			continue;
-		uint64_t start = vb_page_down(ph[i].p_vaddr), skew = ph[i].p_vaddr - start;
-		uint64_t end = vb_page_up(ph[i].p_vaddr + ph[i].p_memsz);
-		if (ph[i].p_flags & PF_W) {
-			map_at("map kernel data", base + start, end - start, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY, used);
-			memcpy((void *)(base + ph[i].p_vaddr), file + ph[i].p_offset, ph[i].p_filesz);
-			used += end - start;
-		} else {
-			int prot = PROT_READ | (ph[i].p_flags & PF_X ? PROT_EXEC : 0);
-			map_at("map kernel text", base + start, vb_page_up(skew + ph[i].p_filesz), prot, MAP_PRIVATE, VB_FD_KERNEL,
-				ph[i].p_offset - skew);
+		uint64_t start = vb_page_down(ph->p_vaddr), file_end = vb_page_up(ph->p_vaddr + ph->p_filesz);
+		top = vb_page_up(ph->p_vaddr + ph->p_memsz);
+		if (!(ph->p_flags & PF_W)) {
+			map_at("map kernel text", base + start, file_end - start, PROT_READ | (ph->p_flags & PF_X ? PROT_EXEC : 0),
+				MAP_PRIVATE | MAP_POPULATE, VB_FD_KERNEL, vb_page_down(ph->p_offset));
+			continue;
 		}
-		top = end;
+		/* All of the initialised part is written now, by reading and relocating: populate it in one go. */
+		map_at("map kernel data", base + start, file_end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, VB_FD_MEMORY, used);
+		if (top > file_end)
+			map_at("map kernel data", base + file_end, top - file_end, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY,
+				used + file_end - start);
+		checked("read kernel data", HOST4(__NR_pread64, VB_FD_KERNEL, base + ph->p_vaddr, ph->p_filesz, ph->p_offset));
+		used += top - start;
 	}
-
-	uint64_t rela = 0, rela_bytes = 0;
 	for (; dyn && dyn->d_tag != DT_NULL; dyn++) {
 		if (dyn->d_tag == DT_RELA)
 			rela = base + dyn->d_un.d_ptr;
@@ -120,10 +126,9 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 		*(uint64_t *)(base + r->r_offset) = base + (uint64_t)r->r_addend;
 	}
 
-	const struct vb_kernel_table *table = (const struct vb_kernel_table *)(base + eh->e_entry);
+	const struct vb_kernel_table *table = (const struct vb_kernel_table *)(base + head.eh.e_entry);
 	if (table->magic != VB_KERNEL_MAGIC)
 		tender_fail("kernel file check", 0);
-	HOST2(__NR_munmap, file, len);
 	boot->kernel_base = base;
 	boot->kernel_bytes = top;
 	boot->kernel_arena_offset = used;
@@ -168,15 +173,11 @@ _Noreturn void tender_main(uint64_t *stack)
 	at += boot_bytes + (1ull << 20);
 	boot->stats_base = at;
 	map_at("map statistics", at, VB_STATS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_STATS, 0);
-	at += 1ull << 20;
-	boot->hostcall_base = lock.stub = at;
-	map_at("map host-call page", at, VB_STUB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	memcpy((void *)at, stub_page, (size_t)(stub_page_end - stub_page));
-	checked("protect host-call page", HOST3(__NR_mprotect, at, VB_STUB_BYTES, PROT_READ | PROT_EXEC));
 	boot->image_base = at = base + (1ull << 30);
 	map_at("map image", at, vb_page_up(image_bytes), PROT_READ, MAP_SHARED, VB_FD_IMAGE, 0);
 	boot->memory_base = at = (at + image_bytes + (2ull << 30)) & ~((1ull << 30) - 1);
 	map_at("map memory file", at, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY, 0);
+	HOST3(__NR_madvise, at + boot->kernel_arena_offset, ARENA_START_BYTES, MADV_POPULATE_WRITE); /* saves faults; may fail on old hosts */
 	boot->user_low = USER_LOW;
 	boot->user_high = USER_HIGH;
 	boot->host_vdso = aux_value(aux, AT_SYSINFO_EHDR_);

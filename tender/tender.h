@@ -38,11 +38,10 @@ struct lockdown {
 	bool user_namespace;      /* make one where the host permits it */
 	const char *empty_root;   /* an empty directory to make the root; NULL: leave the root */
 	bool jit;                 /* the program may make executable memory */
-	uint64_t stub;            /* address of the stub page */
 	const struct vb_kernel_table *kernel;
 };
 
-/* All steps, in order; fails the tender if a step that every host permits fails. After it only the stub page can call
+/* All steps, in order; fails the tender if a step that every host permits fails. After it only the kernel's stub can call
  * the host, so the caller must not do anything but jump into the kernel. */
 void lockdown_enter(const struct lockdown *l);
 

@@ -77,7 +77,6 @@ struct vb_boot {
 	uint64_t memory_base; /* the whole memory file, mapped read-write */
 	uint64_t image_base;  /* the whole image file, mapped read-only */
 	uint64_t stats_base;  /* struct vb_stats, shared with the monitor */
-	uint64_t hostcall_base; /* the host-call stub page, see hostcall.h */
 	uint64_t host_vdso;     /* the host's vDSO ELF image, or 0 */
 	uint64_t user_low, user_high; /* where the host lets the kernel map user pages */
 	uint64_t kernel_arena_offset;       /* first byte of the memory file that the kernel may use (its own image lies below) */

@@ -1,15 +1,14 @@
 /* The host-call ABI of the process platform: the only system calls that the host accepts from a tender after lock-down,
- * and the one page they may come from.
+ * and the only instructions they may come from.
  *
  * The list below is the whole attack surface towards the host. tender/lockdown.c turns it into the seccomp filter,
  * tests/attack reads the installed filter back and counts it. Everything not listed, or with another argument than
- * the pinned one, kills the tender when it comes from the stub page and becomes SIGSYS (which the kernel catches) when
- * it comes from anywhere else.
+ * the pinned one, kills the tender when it comes from the stub and becomes SIGSYS (which the kernel catches) when it comes from
+ * anywhere else.
  */
 #ifndef VAUBAN_HOSTCALL_H
 #define VAUBAN_HOSTCALL_H
 
-#ifndef __ASSEMBLER__
 /* Descriptors of the tender, by number. Nothing else is open. */
 enum vb_fd {
 	VB_FD_STDIN = 0,
@@ -36,32 +35,21 @@ enum vb_fd {
 	X(8, rt_sigreturn)                                                                                             \
 	X(9, exit_group)
 
-#endif /* __ASSEMBLER__ */
+/* The stub: three `syscall` instructions in the kernel's text (kernel/platform/process/entry.S), the only addresses from
+ * which the host accepts a call; everywhere else one becomes SIGSYS. */
 
-/* The stub page. Its three `syscall` instructions are the only addresses from which the host accepts a call; everywhere
- * else one becomes SIGSYS. Each entry follows the syscall ABI (rax number, rdi rsi rdx r10 r8 r9); call and wait end in
- * ret. `wait` answers -EINTR without calling when the byte at *r11 is not zero: the kernel's interrupt flag. A signal
- * that arrives after the test, before the call, finds rip in [VB_STUB_WAIT, VB_STUB_WAIT_CALLED) and moves it to
- * VB_STUB_WAIT_INTERRUPTED. Code in tender/stub.S. */
-#define VB_STUB_BYTES 4096
-#define VB_STUB_CALL 0x00
-#define VB_STUB_CALL_IP 0x02 /* instruction pointer as the filter sees it: after the instruction */
-#define VB_STUB_WAIT 0x10
-#define VB_STUB_WAIT_CALLED 0x18
-#define VB_STUB_WAIT_INTERRUPTED 0x19
-#define VB_STUB_SIGRETURN 0x40
-#define VB_STUB_SIGRETURN_IP 0x47
-
-#ifndef __ASSEMBLER__
 /* What the ELF entry of a process-platform kernel points to: a table, not code. The tender relocates it with the rest. */
 #define VB_KERNEL_MAGIC 0x6c656e72656b6276ull /* "vbkernel" */
 struct vb_kernel_table {
 	unsigned long long magic;
-	unsigned long long start;     /* void start(struct vb_boot *), on the stack below */
-	unsigned long long stack_top; /* of the boot stack */
-	unsigned long long signal;    /* SA_SIGINFO handler for every signal that the kernel takes */
+	unsigned long long start;        /* void start(struct vb_boot *), on the stack below */
+	unsigned long long stack_top;    /* of the boot stack */
+	unsigned long long signal;       /* SA_SIGINFO handler for every signal that the kernel takes */
 	unsigned long long altstack, altstack_bytes;
+	unsigned long long call_ip;      /* the stub's instruction pointers, as the filter sees them: after the instruction */
+	unsigned long long wait_ip;      /* of calls that may block */
+	unsigned long long sigreturn;    /* signal restorer */
+	unsigned long long sigreturn_ip;
 };
-#endif
 
 #endif

@@ -244,7 +244,7 @@ void page_init(void)
 {
 	uint64_t start = vb_page_up(boot->kernel_arena_offset);
 
-	total = (boot->memory_bytes - start) / (VB_PAGE_SIZE + sizeof(struct page));
+	total = (boot->memory_bytes - start) / (VB_PAGE_SIZE + sizeof(struct page)) - 1; /* rounding */
 	first_offset = start;
 	pages = (struct page *)(boot->memory_base + vb_page_down(boot->memory_bytes - total * sizeof(struct page)));
 	fresh = used = dirty_large = 0;

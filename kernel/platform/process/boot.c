@@ -19,13 +19,16 @@ const struct vb_kernel_table kernel_start = {
 	.signal = (uint64_t)signal_handler,
 	.altstack = (uint64_t)signal_stack,
 	.altstack_bytes = sizeof(signal_stack),
+	.call_ip = (uint64_t)stub_call_ip,
+	.wait_ip = (uint64_t)stub_wait_ip,
+	.sigreturn = (uint64_t)stub_sigreturn,
+	.sigreturn_ip = (uint64_t)stub_sigreturn_ip,
 };
 
 static _Noreturn void start(struct vb_boot *b)
 {
 	boot = b;
 	stats = (struct vb_stats *)b->stats_base;
-	host_init(b);
 	xstate_init();
 	kernel_main(b);
 }

@@ -174,9 +174,12 @@ usercopy_fault:
 	mov %rcx, %rax
 	ret
 
-/* long stub_call(long nr, a, b, c, d, e, f): C arguments to the syscall ABI, through the stub page. */
-	.globl stub_call, stub_wait
-	.hidden stub_call, stub_wait
+/* The stub: the only three instructions by which this process may call the host (vauban/hostcall.h).
+ * long stub_call(long nr, a, b, c, d, e, f): C arguments to the syscall ABI. stub_wait is for calls that may block: it
+ * answers -EINTR without calling when host_interrupted is set. A signal that arrives after the test but before the call
+ * finds rip in [stub_wait_begin, stub_wait_ip) and moves it to stub_wait_interrupted. */
+	.globl stub_call, stub_call_ip, stub_wait, stub_wait_begin, stub_wait_ip, stub_wait_interrupted, stub_sigreturn, stub_sigreturn_ip
+	.hidden stub_call, stub_call_ip, stub_wait, stub_wait_begin, stub_wait_ip, stub_wait_interrupted, stub_sigreturn, stub_sigreturn_ip
 	.macro to_syscall_abi
 	mov %rdi, %rax
 	mov %rsi, %rdi
@@ -188,10 +191,23 @@ usercopy_fault:
 	.endm
 stub_call:
 	to_syscall_abi
-	jmp *stub_call_address(%rip)
+	syscall
+stub_call_ip:
+	ret
 stub_wait:
 	to_syscall_abi
-	lea host_interrupted(%rip), %r11
-	jmp *stub_wait_address(%rip)
+stub_wait_begin:
+	cmpb $0, host_interrupted(%rip)
+	jne stub_wait_interrupted
+	syscall
+stub_wait_ip:
+	ret
+stub_wait_interrupted:
+	mov $-4, %rax /* -EINTR */
+	ret
+stub_sigreturn:
+	mov $15, %eax
+	syscall
+stub_sigreturn_ip:
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,4 +1,4 @@
-/* The host side of the process platform: every call that leaves the cell is made here, through the tender's stub page.
+/* The host side of the process platform: every call that leaves the cell is made here, through the stub in entry.S.
  * Owns the interrupt flag and the host timer. The host is trusted; its answers are not validated beyond errors.
  */
 #include "kernel/platform/process/process.h"
@@ -12,7 +12,6 @@
 #include <vauban/message.h>
 
 uint8_t host_interrupted;
-uint64_t stub_call_address, stub_wait_address; /* used by entry.S */
 static uint64_t timer_armed_ns = UINT64_MAX;   /* deadline of the host timer */
 
 long stub_call(long nr, long a, long b, long c, long d, long e, long f);
@@ -26,12 +25,6 @@ enum host_call_index {
 /* `how` is stub_call, or stub_wait for calls that may block. */
 #define CALL(how, name, a, b, c, d, e, f)                                                                              \
 	(stats->host_call[HOST_##name]++, how(__NR_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
-
-void host_init(const struct vb_boot *b)
-{
-	stub_call_address = b->hostcall_base + VB_STUB_CALL;
-	stub_wait_address = b->hostcall_base + VB_STUB_WAIT;
-}
 
 /* --- memory --- */
 

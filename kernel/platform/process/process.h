@@ -14,7 +14,7 @@ extern char exit_begin[], exit_end[], exit_retry[];             /* between the l
 void entry_from_call(void);  /* where trampolines jump to: rcx return address, rax number */
 void entry_from_signal(void); /* on the kernel stack, registers stored: serve `trap`, then return to user space */
 extern uint64_t cpu_kstack_top; /* of the running task: where entries put the user registers */
-void entry_boot(struct vb_boot *boot);
+extern char stub_call_ip[], stub_wait_begin[], stub_wait_ip[], stub_wait_interrupted[], stub_sigreturn[], stub_sigreturn_ip[];
 
 /* Why the program was interrupted, from the host's signal frame until entry_from_signal has served it. */
 struct trap {
@@ -26,8 +26,6 @@ struct trap {
 
 /* host.c */
 extern uint8_t host_interrupted; /* a host signal came: something is due (message, timer) */
-long host_call(unsigned index, long nr, long a, long b, long c, long d, long e, long f);
-void host_init(const struct vb_boot *b);
 void host_timer_fired(void);
 void platform_clock_init(uint64_t vdso_clock_gettime);
 

@@ -17,7 +17,8 @@
 extern char return_check[], return_end[];
 
 enum { SIGILL_ = 4, SIGTRAP_ = 5, SIGBUS_ = 7, SIGFPE_ = 8, SIGKILL_ = 9, SIGSEGV_ = 11, SIGALRM_ = 14, SIGIO_ = 29, SIGSYS_ = 31 };
-enum { TRAP_PAGE_FAULT = 14 };
+enum { TRAP_DEBUG = 1, TRAP_PAGE_FAULT = 14 };
+enum { RFLAGS_TF = 0x100 };
 enum { FAULT_WRITE = 2, FAULT_FETCH = 16 }; /* page-fault error code */
 
 /* The part of the host's ucontext_t that is used (arch/x86/include/uapi/asm/sigcontext.h). */
@@ -52,22 +53,25 @@ static bool within(uint64_t ip, const char *begin, const char *end)
 
 static bool in_kernel(const struct host_context *c)
 {
-	return c->rip - boot->kernel_base < boot->kernel_bytes || c->rip - boot->hostcall_base < VB_STUB_BYTES ||
+	return c->rip - boot->kernel_base < boot->kernel_bytes ||
 	       (current && c->rsp - current->kstack <= KSTACK_BYTES); /* in the host's vDSO, called by the kernel */
 }
 
 /* A timer or message interrupt while kernel code runs: leave a note where it can't be missed. */
 static void interrupt_kernel(struct host_context *c)
 {
-	uint64_t stub_offset = c->rip - boot->hostcall_base;
-	if (stub_offset >= VB_STUB_WAIT && stub_offset < VB_STUB_WAIT_CALLED)
-		c->rip = boot->hostcall_base + VB_STUB_WAIT_INTERRUPTED;
+	if (within(c->rip, stub_wait_begin, stub_wait_ip))
+		c->rip = (uint64_t)stub_wait_interrupted;
 	else if (within(c->rip, exit_begin, exit_end) || within(c->rip, return_check, return_end))
 		c->rip = (uint64_t)exit_retry;
 }
 
 static void fault_in_kernel(int sig, struct host_context *c, uint64_t addr)
 {
+	if (sig == SIGTRAP_ && c->trapno == TRAP_DEBUG) { /* the program steps, and came here through a trampoline */
+		c->rflags &= ~RFLAGS_TF;
+		return;
+	}
 	if (within(c->rip, usercopy_begin, usercopy_end)) {
 		copy_fault_addr = addr;
 		copy_fault_access = fault_access(c->err);
@@ -184,7 +188,8 @@ void trap_enter(struct regs *regs)
 	default:
 		if (t.sig == SIGTRAP_ && t.code > 0 && t.trapno == 3)
 			t.addr = 0; /* int3 reports no address */
-		signal_fault(t.sig, t.code, t.addr, t.trapno, t.error_code);
+		if (!debug_attached || !debug_fault(t.sig, t.code, t.addr, regs))
+			signal_fault(t.sig, t.code, t.addr, t.trapno, t.error_code);
 	}
 }
 
