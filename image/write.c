@@ -165,7 +165,7 @@ static int make_file_system(struct work *w, struct vb_error *err)
 {
 	bool times = !w->source->root || w->source->keep_times, owners = w->source->root && geteuid() == 0;
 	const char *from = w->source->root ? w->source->root : w->stage, *mkfs = find_mkfs();
-	char *argv[16] = {"mkfs.erofs", "-U", UUID, "-x-1", "-E", "noinline_data", "--quiet"};
+	char *argv[16] = {"mkfs.erofs", "-U", UUID, "-x-1", "-E", "noinline_data,nosbcrc", "--quiet"};
 	/* the epoch is the latest time that a file may have; --preserve-mtime would leave the time of building in the image */
 	char *environment[] = {"LC_ALL=C", times ? "SOURCE_DATE_EPOCH=4102444800" : NULL, NULL}, words[256];
 	posix_spawn_file_actions_t actions;
