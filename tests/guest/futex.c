@@ -1,0 +1,262 @@
+/* Futexes: waiting, waking, requeueing, operations, PI locks, robust lists. */
+#include "guest.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile uint32_t word, word2;
+static volatile int running, result, waiter_tid;
+
+static long futex(volatile uint32_t *addr, int op, uint32_t value, const void *timeout, volatile uint32_t *addr2, uint32_t value3)
+{
+	return syscall(SYS_futex, addr, op, value, timeout, addr2, value3);
+}
+
+static void *waiter(void *arg)
+{
+	waiter_tid = gettid();
+	running++;
+	int r = (int)futex(&word, FUTEX_WAIT | (int)(intptr_t)arg, 0, NULL, NULL, 0);
+	result = r == 0 ? 0 : errno;
+	__sync_fetch_and_add(&word2, 1);
+	futex(&word2, FUTEX_WAKE, 1, NULL, NULL, 0);
+	running--;
+	return NULL;
+}
+
+static void start(pthread_t *t, int n, void *arg)
+{
+	running = 0;
+	for (int i = 0; i < n; i++)
+		pthread_create(&t[i], NULL, waiter, arg);
+	while (running < n)
+		usleep(1000);
+	usleep(20000); /* until they sleep */
+}
+
+static void test_errors(void)
+{
+	struct timespec past = { 1, 0 }, bad = { 0, 1000000000 }, negative = { -1, 0 }, soon = { 0, 2000000 };
+	uint32_t odd[2];
+
+	word = 0;
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 1, NULL, NULL, 0), EAGAIN);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &soon, NULL, 0), ETIMEDOUT);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0, &soon, NULL, 0), ETIMEDOUT);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &bad, NULL, 0), EINVAL);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &negative, NULL, 0), EINVAL);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, (void *)1, NULL, 0), EFAULT);
+	EXPECT_ERR(futex((uint32_t *)((char *)odd + 1), FUTEX_WAIT, 0, NULL, NULL, 0), EINVAL);
+	EXPECT_ERR(futex((uint32_t *)((char *)odd + 2), FUTEX_WAKE, 1, NULL, NULL, 0), EINVAL);
+	EXPECT_ERR(futex(NULL, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+	EXPECT_ERR(futex((uint32_t *)-4096l, FUTEX_WAKE, 1, NULL, NULL, 0), EFAULT);
+	EXPECT_ERR(futex(NULL, FUTEX_WAKE, 1, NULL, NULL, 0), EFAULT);
+	EXPECT(futex(NULL, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0), 0);
+	EXPECT(futex(&word, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0), EINVAL);
+	EXPECT_ERR(futex(&word, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0), EINVAL);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT_BITSET, 0, &past, NULL, ~0u), ETIMEDOUT);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &past, NULL, ~0u), ETIMEDOUT);
+	EXPECT_ERR(futex(&word, FUTEX_WAKE | FUTEX_CLOCK_REALTIME, 1, NULL, NULL, 0), ENOSYS);
+	EXPECT_ERR(futex(&word, 99, 0, NULL, NULL, 0), ENOSYS);
+	EXPECT_ERR(futex(&word, FUTEX_REQUEUE, (uint32_t)-1, NULL, &word2, 0), EINVAL);
+	EXPECT_ERR(futex(&word, FUTEX_CMP_REQUEUE, 1, NULL, &word2, 77), EAGAIN);
+	/* The absolute timeout of a realtime wait. */
+	struct timespec at;
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_nsec += 3000000;
+	if (at.tv_nsec >= 1000000000)
+		at.tv_sec++, at.tv_nsec -= 1000000000;
+	EXPECT_ERR(futex(&word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &at, NULL, ~0u), ETIMEDOUT);
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	EXPECT_TRUE(now.tv_sec > at.tv_sec || (now.tv_sec == at.tv_sec && now.tv_nsec >= at.tv_nsec));
+}
+
+static void test_wake(void)
+{
+	pthread_t t[4];
+
+	word = 0;
+	start(t, 4, NULL);
+	EXPECT(futex(&word, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+	EXPECT(futex(&word, FUTEX_WAKE, 2, NULL, NULL, 0), 2);
+	EXPECT(futex(&word, FUTEX_WAKE_BITSET, 100, NULL, NULL, 1), 1);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	EXPECT(result, 0);
+	start(t, 1, (void *)FUTEX_PRIVATE_FLAG);
+	EXPECT(futex(&word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0), 1);
+	pthread_join(t[0], NULL);
+	/* Requeue: one wakes, two move, and wake at the other word. */
+	word2 = 0;
+	start(t, 3, NULL);
+	EXPECT(futex(&word, FUTEX_CMP_REQUEUE, 1, (void *)2, &word2, 0), 3);
+	EXPECT(futex(&word, FUTEX_WAKE, 10, NULL, NULL, 0), 0);
+	usleep(20000);
+	EXPECT(word2 >= 1, 1);
+	while (running)
+		futex(&word2, FUTEX_WAKE, 10, NULL, NULL, 0), usleep(1000);
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	EXPECT(word2, 3);
+	/* Operation on the second word, which then compares. */
+	word = 0;
+	word2 = 5;
+	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)), 0);
+	EXPECT(word2, 8);
+	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_SET, 1, FUTEX_OP_CMP_GT, 7)), 0);
+	EXPECT(word2, 1);
+	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP((FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT), 4u, FUTEX_OP_CMP_NE, 0)), 0);
+	EXPECT(word2, 17);
+	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_ANDN, 1, FUTEX_OP_CMP_LT, 0)), 0);
+	EXPECT(word2, 16);
+	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_XOR, 0xff, FUTEX_OP_CMP_GE, 0)), 0);
+	EXPECT(word2, 0xef);
+	EXPECT_ERR(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(7, 0, FUTEX_OP_CMP_EQ, 0)), ENOSYS);
+}
+
+/* One word of a shared file at two addresses. */
+static volatile uint32_t *view1, *view2;
+
+static void *shared_waiter(void *arg)
+{
+	running = 1;
+	result = (int)futex(view1, FUTEX_WAIT, 0, NULL, NULL, 0);
+	return NULL;
+}
+
+static void test_shared(void)
+{
+	int fd = memfd_create("futex", 0);
+	pthread_t t;
+
+	EXPECT(ftruncate(fd, 4096), 0);
+	view1 = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	view2 = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	running = 0;
+	result = -1;
+	pthread_create(&t, NULL, shared_waiter, NULL);
+	while (!running)
+		usleep(1000);
+	usleep(20000);
+	EXPECT(futex(view2, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0), 0);
+	EXPECT(futex(view2, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+	pthread_join(t, NULL);
+	EXPECT(result, 0);
+	close(fd);
+}
+
+static void count(int sig)
+{
+	word2++;
+}
+
+static void test_signals(void)
+{
+	struct sigaction sa = { .sa_handler = count };
+	struct itimerval soon = { .it_value = { 0, 5000 } };
+	struct timespec half = { 0, 500000000 }, tenth = { 0, 30000000 };
+
+	sigaction(SIGALRM, &sa, NULL);
+	word = word2 = 0;
+	setitimer(ITIMER_REAL, &soon, NULL);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, NULL, NULL, 0), EINTR);
+	EXPECT(word2, 1);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &half, NULL, 0), EINTR);
+	sa.sa_flags = SA_RESTART;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &tenth, NULL, 0), EINTR);
+	signal(SIGALRM, SIG_DFL);
+}
+
+static void *pi_taker(void *arg)
+{
+	running = 1;
+	result = (int)futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
+	waiter_tid = (int)(word & FUTEX_TID_MASK);
+	futex(&word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
+	return (void *)(intptr_t)gettid();
+}
+
+static void test_pi(void)
+{
+	pthread_t t;
+	void *tid;
+
+	word = 0;
+	EXPECT(futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0), 0);
+	EXPECT(word, (uint32_t)gettid());
+	EXPECT_ERR(futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0), EDEADLK);
+	running = 0;
+	pthread_create(&t, NULL, pi_taker, NULL);
+	while (!running)
+		usleep(1000);
+	usleep(20000);
+	EXPECT(word, (uint32_t)gettid() | FUTEX_WAITERS);
+	EXPECT(futex(&word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), 0);
+	pthread_join(t, &tid);
+	EXPECT(result, 0);
+	EXPECT(waiter_tid, (int)(intptr_t)tid);
+	EXPECT(word, 0);
+	EXPECT(futex(&word, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0), 0);
+	EXPECT(futex(&word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), 0);
+	EXPECT_ERR(futex(&word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), EPERM);
+}
+
+static pthread_mutex_t robust;
+
+static void *dies_holding(void *arg)
+{
+	pthread_mutex_lock(&robust);
+	return NULL;
+}
+
+static void test_robust(void)
+{
+	pthread_mutexattr_t attr;
+	pthread_t t;
+	void *head;
+	size_t len;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&robust, &attr);
+	pthread_create(&t, NULL, dies_holding, NULL);
+	pthread_join(t, NULL);
+	EXPECT(pthread_mutex_lock(&robust), EOWNERDEAD);
+	EXPECT(pthread_mutex_consistent(&robust), 0);
+	EXPECT(pthread_mutex_unlock(&robust), 0);
+	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&robust, &attr);
+	pthread_create(&t, NULL, dies_holding, NULL);
+	pthread_join(t, NULL);
+	EXPECT(pthread_mutex_lock(&robust), EOWNERDEAD);
+	EXPECT(pthread_mutex_unlock(&robust), 0);
+	EXPECT_ERR(syscall(SYS_set_robust_list, NULL, 23), EINVAL);
+	EXPECT(syscall(SYS_get_robust_list, 0, &head, &len), 0);
+	EXPECT(len, 24);
+	EXPECT_ERR(syscall(SYS_get_robust_list, 0x3ffffff, &head, &len), ESRCH);
+	EXPECT_ERR(syscall(SYS_get_robust_list, 0, 1, &len), EFAULT);
+}
+
+int main(void)
+{
+	test_errors();
+	test_wake();
+	test_shared();
+	test_signals();
+	test_pi();
+	test_robust();
+	return guest_done();
+}
