@@ -202,7 +202,7 @@ struct cache_entry {
 
 static bool try_cache(const char *name, char *ret_path)
 {
-	struct mapped m;
+	struct mapped m = {0};
 	struct cache_head head;
 	bool found = false;
 
@@ -271,7 +271,7 @@ static bool try_rpaths(const struct needy *o, const char *name, char *ret_path)
 		const char *source = o->tree->at[index].source;
 		struct elf_image elf;
 		struct dynamic *d = malloc(sizeof(*d));
-		struct mapped m;
+		struct mapped m = {0};
 		bool found = false;
 
 		if (d && !map_file(source, &m)) {
@@ -356,7 +356,7 @@ static int scan(struct tree *t, int index, struct vb_error *err)
 	char path[PATH_MAX];
 	struct dynamic *dynamic;
 	struct elf_image elf;
-	struct mapped m;
+	struct mapped m = {0};
 	const char *why;
 	int r = 0;
 
@@ -459,7 +459,7 @@ static int add_program(struct tree *t, const char *path, unsigned depth, struct 
 {
 	char interpreter[PATH_MAX], argument[PATH_MAX];
 	struct elf_image elf;
-	struct mapped m;
+	struct mapped m = {0};
 	const char *why = "";
 	size_t index;
 	int r = tree_add_path(t, path, &index, err);
