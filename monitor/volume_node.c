@@ -43,7 +43,11 @@ static int fds_admit(struct volume *v)
 	struct node *oldest = NULL;
 	if (volume_fds_open < volume_fds_max)
 		return 0;
-	list_for_each(n, &v->nodes, struct node, lru) if (n->fd >= 0 && n->parent && ++open_nodes > 3) oldest = n;
+	list_for_each(n, &v->nodes, struct node, lru)
+	{
+		if (n->fd >= 0 && n->parent && ++open_nodes > 3)
+			oldest = n;
+	}
 	if (!oldest)
 		return -EMFILE;
 	volume_close_fd(oldest->fd);

@@ -51,8 +51,18 @@ static int send_message(struct p9_session *s, const struct p9_message *m)
 
 static struct p9_call *call_by_tag(struct p9_session *s, uint16_t tag)
 {
-	list_for_each(call, &s->calls, struct p9_call, node) if (call->m.tag == tag) return call;
+	list_for_each(call, &s->calls, struct p9_call, node)
+	{
+		if (call->m.tag == tag)
+			return call;
+	}
 	return NULL;
+}
+
+static bool only_looks(uint8_t type)
+{
+	return type == P9_TGETATTR || type == P9_TWALK || type == P9_TREAD || type == P9_TREADDIR || type == P9_TREADLINK ||
+	       type == P9_TLOPEN;
 }
 
 void p9_submit(struct p9_session *s, struct p9_call *call)
@@ -60,6 +70,8 @@ void p9_submit(struct p9_session *s, struct p9_call *call)
 	do
 		call->m.tag = s->next_tag++;
 	while (call->m.tag == P9_NOTAG || call_by_tag(s, call->m.tag));
+	s->changes += !only_looks(call->m.type);
+	call->changes = s->changes;
 	call->session = s;
 	call->task = current;
 	call->error = send_message(s, &call->m);
@@ -157,7 +169,7 @@ int volume_mount(unsigned index, const char *target, bool read_only)
 	if (!r && calls[0].m.msize != P9_MSIZE)
 		r = -EPROTO;
 	if (!r)
-		r = p9_root_inode(s, fid, &calls[2].m, &root);
+		r = p9_root_inode(s, fid, &calls[2], &root);
 	if (!r)
 		r = fs_mount_at(target, root);
 	if (r) {

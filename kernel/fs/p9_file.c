@@ -79,7 +79,6 @@ static long write_piece(struct p9_inode *i, struct uio *u, uint64_t *pos, unsign
 	if (n <= 0)
 		return n;
 	p9_changed(i);
-	uint64_t changes = i->changes;
 	if (i->page_count && !append)
 		p9_pages_write(i, *pos, p9_write_buffer(), (size_t)n);
 	calls[0] = P9_CALL(P9_TWRITE, .fid = i->wr, .offset = append ? P9_APPEND : *pos, .data = p9_write_buffer(), .count = (uint32_t)n);
@@ -99,7 +98,7 @@ static long write_piece(struct p9_inode *i, struct uio *u, uint64_t *pos, unsign
 	if (r || r2)
 		return r ? r : r2;
 	if (append && !(flags & O_DSYNC))
-		p9_attr_store(i, &calls[1].m, changes);
+		p9_attr_store(i, &calls[1]);
 	else if (append && (r = p9_refresh(i)))
 		return r;
 	*pos = append ? i->inode.size : *pos + calls[0].m.count;

@@ -13,9 +13,9 @@ static int64_t ns(struct p9_time t)
 	return (int64_t)(t.sec * NSEC_PER_SEC + t.nsec);
 }
 
-void p9_attr_store(struct p9_inode *i, const struct p9_message *reply, uint64_t changes_before)
+void p9_attr_store(struct p9_inode *i, const struct p9_call *getattr)
 {
-	const struct p9_attr *a = &reply->attr;
+	const struct p9_attr *a = &getattr->m.attr;
 	struct inode *inode = &i->inode;
 	inode->mode = (inode->mode & S_IFMT) | (a->mode & 07777);
 	inode->uid = a->uid;
@@ -29,7 +29,7 @@ void p9_attr_store(struct p9_inode *i, const struct p9_message *reply, uint64_t 
 	i->btime_ns = ns(a->btime);
 	i->blocks = a->blocks;
 	i->blksize = vb_max(a->blksize, (uint64_t)P9_MAX_DATA); /* what one request carries */
-	i->attr_ns = i->changes == changes_before ? now_monotonic_ns() : 0;
+	i->attr_ns = i->session->changes == getattr->changes ? now_monotonic_ns() : 0;
 }
 
 static bool fresh(uint64_t since_ns)
@@ -40,10 +40,9 @@ static bool fresh(uint64_t since_ns)
 int p9_refresh(struct p9_inode *i)
 {
 	struct p9_call call = P9_CALL(P9_TGETATTR, .fid = p9_best_fid(i), .mask = P9_GETATTR_ALL);
-	uint64_t changes = i->changes;
 	int r = p9_run(i->session, &call, 1);
 	if (!r)
-		p9_attr_store(i, &call.m, changes);
+		p9_attr_store(i, &call);
 	return r;
 }
 
@@ -54,18 +53,22 @@ static struct list *bucket_of(struct p9_session *s, uint64_t path)
 
 static struct p9_inode *inode_find(struct p9_session *s, struct p9_qid qid)
 {
-	list_for_each(i, bucket_of(s, qid.path), struct p9_inode, node) if (i->inode.ino == qid.path && i->version == qid.version) return i;
+	list_for_each(i, bucket_of(s, qid.path), struct p9_inode, node)
+	{
+		if (i->inode.ino == qid.path && i->version == qid.version)
+			return i;
+	}
 	return NULL;
 }
 
 /* The inode of a qid, referenced; fid is taken over. attr: the reply to the getattr that followed the walk. */
-static struct inode *inode_of(struct p9_session *s, uint32_t fid, const struct p9_message *attr)
+static struct inode *inode_of(struct p9_session *s, uint32_t fid, const struct p9_call *attr)
 {
-	struct p9_inode *i = inode_find(s, attr->qid);
-	if (i && (i->inode.mode & S_IFMT) == (attr->attr.mode & S_IFMT)) {
+	struct p9_inode *i = inode_find(s, attr->m.qid);
+	if (i && (i->inode.mode & S_IFMT) == (attr->m.attr.mode & S_IFMT)) {
 		p9_clunk(s, fid);
 		inode_ref(&i->inode);
-		p9_attr_store(i, attr, i->changes);
+		p9_attr_store(i, attr);
 		return &i->inode;
 	}
 	i = kzalloc(sizeof(*i));
@@ -73,22 +76,22 @@ static struct inode *inode_of(struct p9_session *s, uint32_t fid, const struct p
 		p9_clunk(s, fid);
 		return NULL;
 	}
-	bool plain = S_ISREG(attr->attr.mode) || S_ISDIR(attr->attr.mode);
-	inode_init(&i->inode, plain ? &p9_inode_ops : &p9_node_ops, attr->attr.mode);
-	i->inode.file_ops = S_ISREG(attr->attr.mode) ? &p9_file_ops : S_ISDIR(attr->attr.mode) ? &p9_dir_ops : NULL;
-	i->inode.ino = attr->qid.path;
+	bool plain = S_ISREG(attr->m.attr.mode) || S_ISDIR(attr->m.attr.mode);
+	inode_init(&i->inode, plain ? &p9_inode_ops : &p9_node_ops, attr->m.attr.mode);
+	i->inode.file_ops = S_ISREG(attr->m.attr.mode) ? &p9_file_ops : S_ISDIR(attr->m.attr.mode) ? &p9_dir_ops : NULL;
+	i->inode.ino = attr->m.qid.path;
 	i->inode.dev = 0x40 + s->index;
 	i->inode.read_only = s->read_only;
-	i->version = attr->qid.version;
+	i->version = attr->m.qid.version;
 	i->session = s;
 	i->fid = fid;
 	i->rd = i->wr = P9_NOFID;
-	list_push_front(bucket_of(s, attr->qid.path), &i->node);
-	p9_attr_store(i, attr, i->changes);
+	list_push_front(bucket_of(s, attr->m.qid.path), &i->node);
+	p9_attr_store(i, attr);
 	return &i->inode;
 }
 
-int p9_root_inode(struct p9_session *s, uint32_t fid, const struct p9_message *attr, struct inode **ret)
+int p9_root_inode(struct p9_session *s, uint32_t fid, const struct p9_call *attr, struct inode **ret)
 {
 	*ret = inode_of(s, fid, attr);
 	return *ret ? 0 : -ENOMEM;
@@ -166,7 +169,7 @@ static int p9_lookup(struct inode *dir, struct dentry *d)
 	int r = run_and_walk(dir, d->name, calls, 0, &fid);
 	if (r)
 		return r == -ENOENT ? 0 : r;
-	struct inode *inode = inode_of(p9_inode(dir)->session, fid, &calls[1].m);
+	struct inode *inode = inode_of(p9_inode(dir)->session, fid, &calls[1]);
 	if (!inode)
 		return -ENOMEM;
 	seen_as(inode, d);
@@ -186,10 +189,9 @@ static bool p9_revalidate(struct dentry *d)
 	if (run_and_walk(d->parent->inode, d->name, calls, 0, &fid))
 		return false;
 	p9_clunk(i->session, fid);
-	const struct p9_message *attr = &calls[1].m;
-	if (attr->qid.path != i->inode.ino || attr->qid.version != i->version)
+	if (calls[1].m.qid.path != i->inode.ino || calls[1].m.qid.version != i->version)
 		return false;
-	p9_attr_store(i, attr, i->changes);
+	p9_attr_store(i, &calls[1]);
 	seen_as(d->inode, d);
 	return true;
 }
@@ -202,7 +204,7 @@ static int make_name(struct inode *dir, struct dentry *d, struct p9_call *calls,
 	p9_changed(p9_inode(dir));
 	if (r)
 		return r;
-	*ret = inode_of(p9_inode(dir)->session, fid, &calls[count + 1].m);
+	*ret = inode_of(p9_inode(dir)->session, fid, &calls[count + 1]);
 	if (!*ret)
 		return -ENOMEM;
 	seen_as(*ret, d);
@@ -367,10 +369,9 @@ static int p9_setattr(struct inode *inode, const struct attr_change *c)
 		if (valid & map[n].attr)
 			calls[0].m.flags |= map[n].p9;
 	p9_changed(i);
-	uint64_t changes = i->changes;
 	int r = p9_run(i->session, calls, 2);
-	if (!calls[1].error)
-		p9_attr_store(i, &calls[1].m, changes);
+	if (calls[1].done && !calls[1].error)
+		p9_attr_store(i, &calls[1]);
 	if (!r && valid & ATTR_SIZE)
 		p9_pages_truncate(i, c->size);
 	return r;

@@ -16,6 +16,7 @@ struct p9_session {
 	bool read_only;
 	uint16_t next_tag;
 	uint32_t next_fid; /* never used twice: the server may still be closing the old one */
+	uint64_t changes;  /* counts the requests that change something: attributes from before are stale */
 	struct list calls; /* sent, not yet answered */
 	struct list inodes[P9_INODE_BUCKETS];
 };
@@ -28,6 +29,7 @@ struct p9_call {
 	struct p9_message m; /* the request; then, if error is 0, the reply. Its data and text then point to data below */
 	void *data;          /* where the reply's data or text goes */
 	size_t data_size;    /* more than that is cut off */
+	uint64_t changes;    /* of the session, when it was sent */
 	int error;
 	bool done;
 };
@@ -63,7 +65,7 @@ struct p9_inode {
 	uint64_t blocks, blksize;
 	int64_t btime_ns;
 	uint64_t attr_ns;          /* when the attributes were fetched; 0: not valid */
-	uint64_t changes;          /* counts what this cell does to the file: replies from before are stale */
+	uint64_t changes;          /* counts what this cell does to the file: data read before is stale */
 	struct dentry *checked_as; /* the name under which it was last seen, only compared */
 	uint64_t checked_ns;
 
@@ -86,9 +88,9 @@ static inline uint32_t p9_best_fid(const struct p9_inode *i) /* an open one surv
 }
 
 /* p9_inode.c */
-int p9_root_inode(struct p9_session *s, uint32_t fid, const struct p9_message *attr, struct inode **ret);
+int p9_root_inode(struct p9_session *s, uint32_t fid, const struct p9_call *attr, struct inode **ret);
 int p9_refresh(struct p9_inode *i); /* asks for the attributes */
-void p9_attr_store(struct p9_inode *i, const struct p9_message *reply, uint64_t changes_before);
+void p9_attr_store(struct p9_inode *i, const struct p9_call *getattr);
 int p9_open_io(struct p9_inode *i, bool read, bool write); /* makes sure that rd, wr are open */
 
 /* p9_file.c */
