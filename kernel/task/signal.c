@@ -183,10 +183,10 @@ void signal_switched_in(void)
 static void task_notify(struct task *t)
 {
 	t->signal_flag = true;
+	if (t->state == TASK_SLEEPING && t->interruptible) /* current too: signals come in while it idles */
+		task_wake(t);
 	if (t == current)
 		task_want_work();
-	else if (t->state == TASK_SLEEPING && t->interruptible)
-		task_wake(t);
 }
 
 /* A thread that is already on its way to a signal is left alone, as long as another one can take this. */
