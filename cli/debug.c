@@ -78,6 +78,6 @@ const struct verb verb_debug = {
 	.help = "  -g, --gdb   run gdb on the cell; what follows CELL goes to gdb\n"
 		"\n"
 		"Without --gdb it prints the command that connects. The cell stops when gdb connects and goes on when gdb\n"
-		"detaches. `vauban run --wait` starts a program that waits for gdb before its first instruction.\n",
+		"detaches. `vauban run --debug-wait` starts a program that waits for gdb before its first instruction.\n",
 	.main = debug_main,
 };

@@ -29,6 +29,8 @@ bool debug_fault(int sig, int code, uint64_t addr, struct regs *regs);
 /* A signal just dequeued for the current thread, before its action. True: the debugger took it, deliver nothing; it is queued again
  * if the debugger wants it delivered. Never asked for SIGKILL. */
 bool debug_signal(const struct k_siginfo *info);
+/* True when a breakpoint lies in [addr, addr + len): the call-site patcher leaves such a site alone. */
+bool debug_breakpoints_in(uint64_t addr, uint64_t len);
 /* The program ends: exit status, or the signal that killed it. */
 void debug_exit(int status, int sig);
 /* Frees t->debug when the thread goes. */

@@ -197,6 +197,14 @@ static bool breakpoint_planted(uint64_t addr)
 	return false;
 }
 
+bool debug_breakpoints_in(uint64_t addr, uint64_t len)
+{
+	for (unsigned i = 0; i < BREAKPOINTS_MAX; i++)
+		if (breakpoints[i].addr && breakpoints[i].planted - addr < len)
+			return true;
+	return false;
+}
+
 int gdb_breakpoint_insert(uint64_t addr)
 {
 	uint8_t int3 = INT3;
@@ -260,7 +268,7 @@ void debug_init(void)
 {
 	if (!(boot->flags & VB_BOOT_DEBUG_WAIT))
 		return;
-	debug_attached = stopped = true;
+	attach(true);
 	gdb_stop = (struct gdb_stop){.tid = current->tid, .signal = SIGTRAP};
 	task_want_work();
 }

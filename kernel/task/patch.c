@@ -9,6 +9,7 @@
  */
 #include "kernel/task/patch.h"
 
+#include "kernel/debug/debug.h"
 #include "kernel/fs/fs.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/page.h"
@@ -178,7 +179,7 @@ void patch_site(struct regs *regs)
 	uint8_t code[VB_SITE_MAX_BYTES];
 	void *virt;
 	if (copy_from_user(code, site, s->length) || code[s->syscall_at] != 0x0f || code[s->syscall_at + 1] != 0x05 ||
-		mm_private_text(current->process->mm, site, &virt))
+		(debug_attached && debug_breakpoints_in(site, s->length)) || mm_private_text(current->process->mm, site, &virt))
 		return;
 	struct patched *p = record(site);
 	if (!p)
