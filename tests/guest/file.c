@@ -19,6 +19,12 @@
 
 #define MB (1l << 20)
 
+#ifndef RWF_APPEND /* musl knows neither the flag nor the calls */
+#define RWF_APPEND 0x10
+#define pwritev2(fd, v, n, at, flags) syscall(SYS_pwritev2, fd, v, n, (long)(at), 0, flags)
+#define preadv2(fd, v, n, at, flags)  syscall(SYS_preadv2, fd, v, n, (long)(at), 0, flags)
+#endif
+
 static struct stat st;
 static char buf[8192];
 
