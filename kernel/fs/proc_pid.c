@@ -39,8 +39,6 @@ static int write_comm(const struct proc_subject *s, const char *text, size_t len
 	if (t->process != current->process)
 		return -EINVAL;
 	size_t n = vb_min(len, sizeof(t->comm) - 1);
-	if (n && text[n - 1] == '\n')
-		n--;
 	memset(t->comm, 0, sizeof(t->comm));
 	memcpy(t->comm, text, n);
 	return 0;
