@@ -4,6 +4,7 @@
  * Readiness is asked of the host each time. A question answered "no" arms the descriptor: the idle loop then waits for it
  * once, so that a poller that ignores what is ready doesn't keep the cell awake.
  */
+#include "kernel/fs/fs_private.h"
 #include "kernel/fs/tty.h"
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
@@ -13,7 +14,6 @@
 #include <asm/ioctls.h>
 #include <asm/signal.h>
 #include <asm/termbits.h>
-#include <linux/fcntl.h>
 
 #define REQUEST_BYTES 65536u /* most data in one message */
 #define CHUNK_BYTES   65536u
@@ -409,14 +409,45 @@ static int stdio_get_page(struct inode *inode, uint64_t index, bool for_write, s
 	return 0;
 }
 
-/* /dev/stdin and /proc/self/fd/N open the same host descriptor again. */
+/* /dev/stdin and /proc/self/fd/N open it again: of a file that is a new open file with an offset of its own. */
+
+static int64_t reopened_seek(struct file *f, int64_t offset, int whence)
+{
+	struct k_stat st;
+	int r = stdio_getattr(f->inode, &st);
+
+	return r ? r : file_default_seek(f, offset, whence, st.size);
+}
+
+static long reopened_write(struct file *f, struct uio *u, uint64_t *pos)
+{
+	int64_t end = f->flags & O_APPEND ? reopened_seek(f, 0, SEEK_END) : 0;
+
+	if (end < 0)
+		return (long)end;
+	if (f->flags & O_APPEND)
+		*pos = (uint64_t)end;
+	return file_write_at(f, u, pos);
+}
+
+static const struct file_ops stdio_reopened_ops = {
+	.read = file_read_at,
+	.write = reopened_write,
+	.seek = reopened_seek,
+	.ioctl = stdio_ioctl,
+	.fsync = file_op_fsync,
+};
+
+static void stdio_attach(struct file *f, struct stdio *s, const struct file_ops *file_ops)
+{
+	f->private = s;
+	f->ops = s->kind == VB_STDIO_FILE ? file_ops : &stdio_stream_ops;
+	f->seekable = f->ops->seek;
+}
+
 static int stdio_inode_open(struct inode *inode, struct file *f)
 {
-	struct stdio *s = vb_container_of(inode, struct stdio, inode);
-
-	f->private = s;
-	f->seekable = s->kind == VB_STDIO_FILE;
-	f->ops = s->kind == VB_STDIO_FILE ? &stdio_file_ops : &stdio_stream_ops;
+	stdio_attach(f, vb_container_of(inode, struct stdio, inode), &stdio_reopened_ops);
 	return 0;
 }
 
@@ -559,7 +590,7 @@ static struct file *stdio_file_new(unsigned i)
 	f = file_new(d, flags, &stdio_stream_ops);
 	dentry_unref(d);
 	if (f)
-		stdio_inode_open(inode, f);
+		stdio_attach(f, &stdios[i], &stdio_file_ops);
 	return f;
 }
 
