@@ -160,13 +160,21 @@ int plan_find_program(const char *name, char *ret_path, struct vb_error *err)
 	return vb_error_set(err, -ENOENT, "%s: not found in PATH", name);
 }
 
+static bool sets_path(const struct image_strings *environment)
+{
+	for (size_t i = 0; i < environment->count; i++)
+		if (!strncmp(environment->at[i], "PATH=", 5))
+			return true;
+	return false;
+}
+
 int plan_manifest(struct image_manifest *m, const char *program, const char *created_from, struct vb_error *err)
 {
 	static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 	if ((!m->program && !(m->program = strdup(program))) || (!m->created_from && !(m->created_from = strdup(created_from))) ||
 		(!m->entry.count && image_strings_add(&m->entry, m->program)) ||
-		(!m->environment.count && image_strings_add(&m->environment, path)))
+		(!sets_path(&m->environment) && image_strings_add(&m->environment, path)))
 		return vb_error_set(err, -ENOMEM, "out of memory");
 	return 0;
 }

@@ -38,7 +38,7 @@ has() { "$image" ls "$1" "$2" >/dev/null; }
 hasnt() { ! has "$@" 2>/dev/null; }
 
 # --- programs ---
-ok 'a dynamic program' "$image" build -o ls.img --program /bin/ls --arg -l --env A=b --cwd /tmp --user 5:6 --memory 64M --jit
+ok 'a dynamic program' "$image" build -o ls.img --program /bin/ls --arg -l --env A=b --env A=c --cwd /tmp --user 5:6 --memory 64M --jit
 ok 'verifies' "$image" verify ls.img
 ok 'inspects' "$image" inspect ls.img
 ok 'inspects as JSON' "$image" inspect --json ls.img
@@ -46,7 +46,7 @@ cp out json
 ok 'the manifest says what was asked for' python3 -c '
 import json
 m = json.load(open("json"))["manifest"]
-assert m["program"] == "/bin/ls" and m["entry"] == ["/bin/ls"] and m["arguments"] == ["-l"] and "A=b" in m["environment"], m
+assert m["program"] == "/bin/ls" and m["entry"] == ["/bin/ls"] and m["arguments"] == ["-l"] and "A=c" in m["environment"] and len(m["environment"]) == 2, m
 assert m["cwd"] == "/tmp" and m["user"] == {"uid": 5, "gid": 6} and m["memory_bytes"] == 64 << 20 and m["jit"] is True, m'
 for lib in $(ldd /bin/ls | grep -o '/[^ ]*'); do
 	ok "has $lib" has ls.img "$(realpath "$lib")"
@@ -142,6 +142,38 @@ head -c 1000000 ls.img >cut.img
 fails 1 'not a Vauban image, or cut short' "$image" verify cut.img
 cp ls.img flip.img && printf 'x' | dd of=flip.img bs=1 seek=500000 conv=notrunc 2>/dev/null
 fails 1 'checksum' "$image" verify flip.img
+cat >manifest.py <<'END'
+import hashlib, struct, sys
+source, text = sys.argv[1:]
+image = open(source, "rb").read()
+erofs_bytes = struct.unpack_from("<Q", image, len(image) - 4096 + 16)[0]
+body = image[:erofs_bytes] + text.encode()
+body += bytes(-len(body) % 4096)
+trailer = image[-4096:-4096 + 16] + struct.pack("<QQQQQ", erofs_bytes, erofs_bytes, len(text), len(body), 0) + hashlib.sha256(body).digest()
+open("manifest.img", "wb").write(body + trailer + bytes(4096 - len(trailer)))
+END
+refuses() { # refuses TEXT MANIFEST
+	python3 manifest.py r1.img "$2" && fails 1 "$1" "$image" verify manifest.img
+}
+python3 manifest.py r1.img '{"version": 1, "program": "/bin/busybox"}'
+ok 'the smallest manifest' "$image" verify manifest.img
+refuses 'line 1, column' 'hello'
+refuses 'not a JSON object' '[1]'
+refuses '"program" is missing' '{"version": 1}'
+refuses '"version" is missing' '{"program": "/a"}'
+refuses '"version" (line 1) is out of range' '{"version": 2, "program": "/a"}'
+refuses '"frob" (line 2) is no key' '{"version": 1, "program": "/a",
+ "frob": 1}'
+refuses '"program" (line 1) must be an absolute path' '{"version": 1, "program": "a"}'
+refuses 'duplicate' '{"version": 1, "program": "/a", "jit": true, "jit": false}'
+refuses '"jit" (line 1) must be true or false' '{"version": 1, "program": "/a", "jit": 1}'
+refuses '"memory_bytes" (line 1) must be a multiple' '{"version": 1, "program": "/a", "memory_bytes": 67108865}'
+refuses '"memory_bytes" (line 1) is out of range' '{"version": 1, "program": "/a", "memory_bytes": -1}'
+refuses '"user" (line 1) must be' '{"version": 1, "program": "/a", "user": {"uid": 1}}'
+refuses '"environment" (line 1) sets a variable twice' '{"version": 1, "program": "/a", "environment": ["A=1", "A=2"]}'
+refuses '"entry" (line 1) must not be empty' '{"version": 1, "program": "/a", "entry": []}'
+refuses '"arguments" (line 1) must hold only strings' '{"version": 1, "program": "/a", "arguments": [1]}'
+refuses 'not in the image' '{"version": 1, "program": "/no/such/program"}'
 cat >damage.py <<'END'
 import random, subprocess, sys
 image, source = sys.argv[1:]
