@@ -13,12 +13,21 @@ enum { COMPAT_CHECKSUM = 1 };
 enum { INCOMPAT_ZERO_PADDING = 1, INCOMPAT_CHUNKED = 4 }; /* the first says something about compressed data only */
 enum { TYPE_MASK = 0170000, TYPE_DIRECTORY = 0040000, TYPE_REGULAR = 0100000, TYPE_LINK = 0120000 };
 
-#define MAGIC 0xE0F5E1E2u
+#define MAGIC    0xE0F5E1E2u
 #define NO_BLOCK 0xffffffffu
 
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
-static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+static uint32_t get32(const uint8_t *p)
+{
+	return get16(p) | (uint32_t)get16(p + 2) << 16;
+}
+static uint64_t get64(const uint8_t *p)
+{
+	return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
 
 static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t n)
 {
@@ -87,7 +96,8 @@ static int decode_layout(const struct erofs *fs, struct erofs_inode *i, uint64_t
 			return -EUCLEAN;
 		if (i->layout == FLAT_INLINE && i->size % EROFS_BLOCK) {
 			i->tail = at;
-			if (at % EROFS_BLOCK + i->size % EROFS_BLOCK > EROFS_BLOCK || !vb_range_within(at, i->size % EROFS_BLOCK, fs->bytes))
+			if (at % EROFS_BLOCK + i->size % EROFS_BLOCK > EROFS_BLOCK ||
+				!vb_range_within(at, i->size % EROFS_BLOCK, fs->bytes))
 				return -EUCLEAN;
 		}
 		return 0;
@@ -114,7 +124,7 @@ int erofs_inode(const struct erofs *fs, uint64_t nid, struct erofs_inode *ret)
 	const uint8_t *p = fs->base + at;
 	uint16_t format = get16(p), xattr_count = get16(p + 2);
 	uint32_t u = get32(p + 16);
-	struct erofs_inode i = { .nid = nid, .layout = format >> 1 & 7, .mode = get16(p + 4), .ino = get32(p + 20) };
+	struct erofs_inode i = {.nid = nid, .layout = format >> 1 & 7, .mode = get16(p + 4), .ino = get32(p + 20)};
 
 	if (format >> 4)
 		return -EOPNOTSUPP;
@@ -224,7 +234,8 @@ int64_t erofs_read(const struct erofs *fs, const struct erofs_inode *inode, uint
 }
 
 /* One block of a directory: entries first, then their names. Returns the number of entries, 0: broken or at the end. */
-static unsigned directory_block(const struct erofs *fs, const struct erofs_inode *dir, uint64_t block, const uint8_t **ret, unsigned *ret_bytes)
+static unsigned directory_block(
+	const struct erofs *fs, const struct erofs_inode *dir, uint64_t block, const uint8_t **ret, unsigned *ret_bytes)
 {
 	uint64_t run;
 	const uint8_t *p = block >> 40 ? NULL : erofs_span(fs, dir, block * EROFS_BLOCK, &run);
@@ -247,7 +258,7 @@ static unsigned directory_block(const struct erofs *fs, const struct erofs_inode
 /* The i-th of n entries of a block; false: broken. */
 static bool directory_entry(const uint8_t *p, unsigned bytes, unsigned n, unsigned i, struct erofs_entry *ret)
 {
-	static const uint8_t types[] = { 0, 8, 4, 2, 6, 1, 12, 10 }; /* EROFS_FT_* to DT_* */
+	static const uint8_t types[] = {0, 8, 4, 2, 6, 1, 12, 10}; /* EROFS_FT_* to DT_* */
 	const uint8_t *entry = p + i * DIRENT_BYTES;
 	unsigned start = get16(entry + 8), end = i + 1 < n ? get16(entry + DIRENT_BYTES + 8) : bytes;
 
@@ -338,7 +349,8 @@ int erofs_next(const struct erofs *fs, const struct erofs_inode *dir, uint64_t p
 /* Decodes the xattr entry at `at`, which must end by `end`. Returns its padded length, or -errno. */
 static int64_t decode_xattr(const struct erofs *fs, uint64_t at, uint64_t end, struct erofs_xattr *ret)
 {
-	static const char *const prefixes[] = { NULL, "user.", "system.posix_acl_access", "system.posix_acl_default", "trusted.", NULL, "security." };
+	static const char *const prefixes[] = {
+		NULL, "user.", "system.posix_acl_access", "system.posix_acl_default", "trusted.", NULL, "security."};
 
 	if (end > fs->bytes || at > end || end - at < 4)
 		return -EUCLEAN;

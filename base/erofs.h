@@ -9,13 +9,13 @@
 
 #include "base/types.h"
 
-#define EROFS_BLOCK 4096u
-#define EROFS_NAME_MAX 255u
+#define EROFS_BLOCK     4096u
+#define EROFS_NAME_MAX  255u
 #define EROFS_NO_OFFSET UINT64_MAX
 
 struct erofs {
 	const uint8_t *base;
-	uint64_t bytes;     /* of the file system: what lies beyond is never read */
+	uint64_t bytes;        /* of the file system: what lies beyond is never read */
 	uint64_t meta, xattrs; /* byte offsets */
 	uint64_t root_nid;
 	uint64_t inode_count;
@@ -26,9 +26,9 @@ struct erofs_inode {
 	uint64_t nid, size, ino;
 	uint64_t mtime_ns;
 	uint32_t mode, nlink, uid, gid;
-	uint32_t rdev;        /* as Linux encodes 32-bit device numbers */
-	uint8_t layout;       /* enum in erofs.c */
-	uint8_t chunk_bits;   /* chunk-based: log2 of pages a chunk */
+	uint32_t rdev;      /* as Linux encodes 32-bit device numbers */
+	uint8_t layout;     /* enum in erofs.c */
+	uint8_t chunk_bits; /* chunk-based: log2 of pages a chunk */
 	bool chunk_indexes;
 	uint64_t data;        /* byte offset of the whole blocks */
 	uint64_t tail;        /* byte offset of the inline tail, or of the chunk map */

@@ -16,7 +16,7 @@ static int64_t directory_seek(struct file *f, int64_t offset, int whence)
 }
 
 const struct file_ops bad_file_ops;
-const struct file_ops directory_ops = { .read = read_directory, .seek = directory_seek };
+const struct file_ops directory_ops = {.read = read_directory, .seek = directory_seek};
 
 struct file *file_new(struct dentry *d, unsigned flags, const struct file_ops *ops)
 {
@@ -26,7 +26,7 @@ struct file *file_new(struct dentry *d, unsigned flags, const struct file_ops *o
 		return NULL;
 	dentry_ref(d);
 	inode_ref(d->inode);
-	*f = (struct file){ .refs = 1, .ops = ops ? ops : &bad_file_ops, .dentry = d, .inode = d->inode };
+	*f = (struct file){.refs = 1, .ops = ops ? ops : &bad_file_ops, .dentry = d, .inode = d->inode};
 	f->flags = flags & ~(unsigned)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	f->readable = (flags & O_ACCMODE) == O_RDONLY || (flags & O_ACCMODE) == O_RDWR;
 	f->writable = (flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR;
@@ -42,7 +42,7 @@ static void free_inode(struct inode *inode)
 
 struct file *file_new_anonymous(const char *name, uint32_t mode, unsigned flags, const struct file_ops *ops, void *private)
 {
-	static const struct inode_ops anonymous_ops = { .release = free_inode };
+	static const struct inode_ops anonymous_ops = {.release = free_inode};
 	struct inode *inode = kmalloc(sizeof(*inode));
 
 	if (!inode)
@@ -91,10 +91,18 @@ static int open_by_type(struct file *f)
 		r = inode->ops->open(inode, f);
 	} else {
 		switch (inode->mode & S_IFMT) {
-		case S_IFCHR: f->ops = device_ops(inode->rdev); break;
-		case S_IFIFO: f->ops = pipe_fifo_ops(); break;
-		case S_IFDIR: f->ops = inode->file_ops ? inode->file_ops : &directory_ops; break;
-		default: f->ops = inode->file_ops; break;
+		case S_IFCHR:
+			f->ops = device_ops(inode->rdev);
+			break;
+		case S_IFIFO:
+			f->ops = pipe_fifo_ops();
+			break;
+		case S_IFDIR:
+			f->ops = inode->file_ops ? inode->file_ops : &directory_ops;
+			break;
+		default:
+			f->ops = inode->file_ops;
+			break;
 		}
 		if (!f->ops)
 			r = -ENXIO;
@@ -300,7 +308,8 @@ long file_read(struct file *f, void *kernel_buf, size_t len, uint64_t pos)
 int64_t file_default_seek(struct file *f, int64_t offset, int whence, uint64_t size)
 {
 	switch (whence) {
-	case SEEK_SET: break;
+	case SEEK_SET:
+		break;
 	case SEEK_CUR:
 		if (__builtin_add_overflow(offset, (int64_t)f->pos, &offset))
 			return -EOVERFLOW;
@@ -315,7 +324,8 @@ int64_t file_default_seek(struct file *f, int64_t offset, int whence, uint64_t s
 			return -ENXIO;
 		offset = whence == SEEK_DATA ? offset : (int64_t)size;
 		break;
-	default: return -EINVAL;
+	default:
+		return -EINVAL;
 	}
 	return offset < 0 ? -EINVAL : (int64_t)(f->pos = (uint64_t)offset);
 }

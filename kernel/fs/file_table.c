@@ -96,7 +96,7 @@ int fd_install(struct file *f, int min, bool cloexec)
 		return -ENOMEM;
 	if ((unsigned)min <= t->lowest)
 		t->lowest = fd + 1;
-	t->slots[fd] = (struct slot){ f, cloexec };
+	t->slots[fd] = (struct slot){f, cloexec};
 	return (int)fd;
 }
 
@@ -110,7 +110,7 @@ int fd_install_at(struct file *f, int fd, bool cloexec)
 		return -ENOMEM;
 	struct file *old = t->slots[fd].file;
 
-	t->slots[fd] = (struct slot){ f, cloexec };
+	t->slots[fd] = (struct slot){f, cloexec};
 	if (old)
 		close_file(old);
 	return fd;
@@ -141,7 +141,7 @@ int fd_close(int fd)
 		return -EBADF;
 	struct file *f = s->file;
 
-	*s = (struct slot){ 0 };
+	*s = (struct slot){0};
 	t->lowest = vb_min(t->lowest, (unsigned)fd);
 	close_file(f);
 	return 0;

@@ -12,19 +12,25 @@
 #include <linux/openat2.h>
 
 #define ANONYMOUS_DEV 0xfu /* of inodes on no file system */
-#define MAX_LINKS 40u /* symbolic links followed by one walk */
+#define MAX_LINKS     40u  /* symbolic links followed by one walk */
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 
-static inline bool is_type(const struct inode *i, uint32_t type) { return (i->mode & S_IFMT) == type; }
-static inline unsigned dirent_type(uint32_t mode) { return (mode & S_IFMT) >> 12; }
+static inline bool is_type(const struct inode *i, uint32_t type)
+{
+	return (i->mode & S_IFMT) == type;
+}
+static inline unsigned dirent_type(uint32_t mode)
+{
+	return (mode & S_IFMT) >> 12;
+}
 
 /* File times may lie before 1970. */
 static inline struct k_timespec signed_ns_to_timespec(int64_t ns)
 {
 	int64_t rest = ns % (int64_t)NSEC_PER_SEC, carry = rest < 0;
 
-	return (struct k_timespec){ ns / (int64_t)NSEC_PER_SEC - carry, rest + carry * (int64_t)NSEC_PER_SEC };
+	return (struct k_timespec){ns / (int64_t)NSEC_PER_SEC - carry, rest + carry * (int64_t)NSEC_PER_SEC};
 }
 static inline int64_t timespec_to_signed_ns(const struct k_timespec *t) /* saturates at the ends of what 64 bits hold */
 {
@@ -39,15 +45,15 @@ static inline int64_t timespec_to_signed_ns(const struct k_timespec *t) /* satur
 bool in_group(uint32_t gid);
 bool inode_owner_or_capable(const struct inode *inode);
 int inode_change(struct inode *inode, struct attr_change *change); /* permission is already checked; drops set-id bits as Linux does */
-void inode_drop_setid(struct inode *inode);                         /* after a write */
+void inode_drop_setid(struct inode *inode);                        /* after a write */
 int path_truncate(struct inode *inode, uint64_t size);
 int rlimit_file_size(uint64_t pos, size_t *len); /* shortens len, or -EFBIG with SIGXFSZ */
 
 /* dentry.c */
 struct dentry *dentry_new_root(struct inode *inode); /* takes the inode, unless NULL is returned: no memory */
 struct dentry *dentry_new_nameless(struct dentry *dir, const char *name, struct inode *inode); /* O_TMPFILE; takes the inode */
-void dentry_drop(struct dentry *d);                              /* its name is gone */
-void dentry_move(struct dentry *d, struct dentry *target);       /* d takes target's place; target is dropped */
+void dentry_drop(struct dentry *d);                                                            /* its name is gone */
+void dentry_move(struct dentry *d, struct dentry *target); /* d takes target's place; target is dropped */
 void dentry_exchange(struct dentry *a, struct dentry *b);
 void dentry_pin(struct dentry *d);
 void dentry_unpin(struct dentry *d);
@@ -58,18 +64,19 @@ struct walk {
 	struct dentry *at;   /* referenced */
 	struct dentry *root; /* borrowed: ".." stops here */
 	const char *rest;
-	char *buffer;        /* what rest points into once a link was followed */
+	char *buffer; /* what rest points into once a link was followed */
 	unsigned links;
-	uint64_t resolve;    /* RESOLVE_* of openat2 */
+	uint64_t resolve; /* RESOLVE_* of openat2 */
 	size_t len;
-	bool slash;          /* the component had a slash behind it */
+	bool slash; /* the component had a slash behind it */
 	char name[NAME_MAX + 1];
 };
 int walk_start(struct walk *w, int dirfd, const char *path, uint64_t resolve);
 void walk_end(struct walk *w);
-int walk_to_parent(struct walk *w);  /* to the directory of the last component, which is in w->name ("" for the root itself) */
-int walk_enter(struct walk *w, struct dentry *d, bool follow); /* takes d. 0: w->at is it; 1: a link was put before rest: go on; or -errno */
-int walk_to_end(struct walk *w, bool follow); /* w->at is the object */
+int walk_to_parent(struct walk *w); /* to the directory of the last component, which is in w->name ("" for the root itself) */
+int walk_enter(
+	struct walk *w, struct dentry *d, bool follow);       /* takes d. 0: w->at is it; 1: a link was put before rest: go on; or -errno */
+int walk_to_end(struct walk *w, bool follow);                 /* w->at is the object */
 static inline bool walk_name_is_special(const struct walk *w) /* "", "." or ".." */
 {
 	return !w->len || (w->name[0] == '.' && (w->len == 1 || (w->len == 2 && w->name[1] == '.')));
@@ -88,7 +95,7 @@ int names_rename(int old_dirfd, const char *old_path, int new_dirfd, const char 
 
 /* file.c */
 #define FILE_O_VALID                                                                                                                       \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE |          \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE |  \
 		O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | __O_TMPFILE)
 int file_open_walk(int dirfd, const char *path, unsigned flags, uint32_t mode, uint64_t resolve, struct file **ret);
 long file_do_read(struct file *f, struct uio *u, uint64_t *pos);
@@ -102,7 +109,7 @@ void file_table_close_range(unsigned first, unsigned last, bool cloexec_only);
 
 /* locks.c */
 long locks_fcntl(int fd, unsigned cmd, uint64_t arg); /* F_GETLK, F_SETLK, F_SETLKW and their OFD forms */
-void locks_release_file(struct file *f); /* flock and OFD locks go with the open file */
+void locks_release_file(struct file *f);              /* flock and OFD locks go with the open file */
 
 /* rootfs.c */
 struct inode *rootfs_new_tmpfile(struct inode *dir, uint32_t mode, int *ret_error); /* linked nowhere */

@@ -131,7 +131,7 @@ void inode_drop_setid(struct inode *inode)
 		kill |= S_ISGID;
 	if (!kill || !S_ISREG(inode->mode) || capable(CAP_FSETID))
 		return;
-	struct attr_change change = { .valid = ATTR_MODE, .mode = inode->mode & ~kill };
+	struct attr_change change = {.valid = ATTR_MODE, .mode = inode->mode & ~kill};
 
 	inode_change(inode, &change);
 }
@@ -158,7 +158,7 @@ int path_truncate(struct inode *inode, uint64_t size)
 		signal_task(current, &SIGINFO_USER(SIGXFSZ));
 		return -EFBIG;
 	}
-	struct attr_change change = { .valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME, .size = size };
+	struct attr_change change = {.valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME, .size = size};
 
 	change.mtime_ns = change.ctime_ns = (int64_t)now_realtime_ns();
 	r = inode_change(inode, &change);

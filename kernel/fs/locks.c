@@ -7,10 +7,10 @@
 
 struct lock {
 	struct list node;
-	const void *owner; /* struct process or struct file */
+	const void *owner;   /* struct process or struct file */
 	uint64_t start, end; /* [start, end] */
 	bool write, is_flock;
-	int pid;           /* -1: of an open file */
+	int pid; /* -1: of an open file */
 };
 
 struct locks { /* freed with the inode */
@@ -32,9 +32,10 @@ static struct locks *locks_of(struct inode *inode)
 
 static struct lock *find_conflict(const struct locks *l, const struct lock *want)
 {
-	list_for_each(held, &l->held, struct lock, node) {
-		if (held->owner != want->owner && held->is_flock == want->is_flock && held->start <= want->end && want->start <= held->end &&
-			(held->write || want->write))
+	list_for_each(held, &l->held, struct lock, node)
+	{
+		if (held->owner != want->owner && held->is_flock == want->is_flock && held->start <= want->end &&
+			want->start <= held->end && (held->write || want->write))
 			return held;
 	}
 	return NULL;
@@ -43,7 +44,8 @@ static struct lock *find_conflict(const struct locks *l, const struct lock *want
 /* Takes the owner's locks out of [want->start, want->end]. spare is used when a lock falls into two; returns whether it was. */
 static bool carve(struct locks *l, const struct lock *want, struct lock *spare)
 {
-	list_for_each_safe(held, next, &l->held, struct lock, node) {
+	list_for_each_safe(held, next, &l->held, struct lock, node)
+	{
 		if (held->owner != want->owner || held->is_flock != want->is_flock || held->start > want->end || want->start > held->end)
 			continue;
 		if (held->start < want->start && held->end > want->end) {
@@ -68,7 +70,8 @@ static bool carve(struct locks *l, const struct lock *want, struct lock *spare)
 /* Grows want over the owner's neighbours of the same kind, so that the list stays as short as Linux's. */
 static void merge(struct locks *l, struct lock *want)
 {
-	list_for_each_safe(held, next, &l->held, struct lock, node) {
+	list_for_each_safe(held, next, &l->held, struct lock, node)
+	{
 		bool touches = held->start <= want->end + (want->end < INT64_MAX) && want->start <= held->end + (held->end < INT64_MAX);
 
 		if (held->owner != want->owner || held->is_flock || held->write != want->write || !touches)
@@ -100,7 +103,7 @@ static int lock(struct inode *inode, const struct lock *want, bool wait)
 {
 	struct locks *l = locks_of(inode);
 	struct lock *new = kmalloc(sizeof(*new)), *spare = kmalloc(sizeof(*spare));
-	int r = l && new && spare ? 0 : -ENOMEM;
+	int r = l && new &&spare ? 0 : -ENOMEM;
 
 	if (!r && find_conflict(l, want)) {
 		if (want->is_flock) { /* changing the kind of an flock gives the old one up first */
@@ -129,7 +132,8 @@ static void release_all(struct inode *inode, const void *owner)
 	struct locks *l = inode->locks;
 	bool any = false;
 
-	list_for_each_safe(held, next, &l->held, struct lock, node) {
+	list_for_each_safe(held, next, &l->held, struct lock, node)
+	{
 		if (held->owner != owner)
 			continue;
 		list_remove(&held->node);
@@ -205,7 +209,7 @@ long locks_fcntl(int fd, unsigned cmd, uint64_t user)
 	bool ofd = cmd >= F_OFD_GETLK, get = cmd == F_GETLK || cmd == F_OFD_GETLK;
 	struct file *f = fd_ref(fd);
 	struct user_flock u;
-	struct lock want = { 0 };
+	struct lock want = {0};
 	long r = get_user(u, user);
 
 	want.owner = ofd ? (const void *)f : current->process;
@@ -238,7 +242,7 @@ SYSCALL(flock, int fd, unsigned how)
 
 	if (!f)
 		return -EBADF;
-	struct lock want = { .owner = f, .end = INT64_MAX, .write = what == EXCLUSIVE, .is_flock = true };
+	struct lock want = {.owner = f, .end = INT64_MAX, .write = what == EXCLUSIVE, .is_flock = true};
 
 	if (what != SHARED && what != EXCLUSIVE && what != UNLOCK)
 		r = -EINVAL;

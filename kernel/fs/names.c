@@ -90,14 +90,19 @@ int names_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev)
 	int r;
 
 	switch (mode & S_IFMT) {
-	case 0: mode |= S_IFREG; break;
+	case 0:
+		mode |= S_IFREG;
+		break;
 	case S_IFREG:
 	case S_IFIFO:
 	case S_IFSOCK:
 	case S_IFCHR:
-	case S_IFBLK: break;
-	case S_IFDIR: return -EPERM;
-	default: return -EINVAL;
+	case S_IFBLK:
+		break;
+	case S_IFDIR:
+		return -EPERM;
+	default:
+		return -EINVAL;
 	}
 	r = begin_create(&w, dirfd, path, false, &d);
 	if (r)
@@ -187,12 +192,12 @@ int names_unlink(int dirfd, const char *path, bool directory)
 /* All checks of a rename whose four entries are known; then the rename. */
 static int rename_entries(struct walk *from, struct dentry *old, struct walk *to, struct dentry *new, unsigned flags)
 {
-	bool exchange = flags & RENAME_EXCHANGE, old_is_dir, new_is_dir = new->inode && is_type(new->inode, S_IFDIR);
+	bool exchange = flags & RENAME_EXCHANGE, old_is_dir, new_is_dir = new->inode &&is_type(new->inode, S_IFDIR);
 
 	if (!old->inode)
 		return -ENOENT;
 	old_is_dir = is_type(old->inode, S_IFDIR);
-	if (new->inode && flags & RENAME_NOREPLACE)
+	if (new->inode && flags &RENAME_NOREPLACE)
 		return -EEXIST;
 	if (exchange && !new->inode)
 		return -ENOENT;

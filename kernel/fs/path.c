@@ -5,7 +5,7 @@ int walk_start(struct walk *w, int dirfd, const char *path, uint64_t resolve)
 {
 	struct fs_context *fs = current->process->fs;
 
-	*w = (struct walk){ .root = fs->root, .rest = path, .resolve = resolve };
+	*w = (struct walk){.root = fs->root, .rest = path, .resolve = resolve};
 	if (path[0] == '/' && !(resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))) {
 		w->at = fs->root;
 	} else if (path[0] == '/' && resolve & RESOLVE_BENEATH) {

@@ -6,12 +6,12 @@
 
 #include <linux/magic.h>
 
-#define DEVICE         0x1bu  /* of the root; subtrees count up from it */
+#define DEVICE         0x1bu        /* of the root; subtrees count up from it */
 #define OWN_POSITION   (1ull << 40) /* readdir: own names after those below */
 #define BELOW_POSITION 2u
 
 struct erofs rootfs_image;
-static struct rootfs root_fs = { .dev = DEVICE };
+static struct rootfs root_fs = {.dev = DEVICE};
 static struct rootfs_inode *by_nid[512];
 static uint64_t last_position, last_number;
 
@@ -102,7 +102,8 @@ void rootfs_keep(struct rootfs_inode *i)
 
 static void links_changed(struct rootfs_inode *i, int by)
 {
-	i->inode.nlink += (uint32_t)by;
+	i->inode.nlink =
+		by < 0 && i->inode.nlink < (uint32_t)-by ? 0 : i->inode.nlink + (uint32_t)by; /* a broken image may count wrongly */
 	i->inode.ctime_ns = (int64_t)now_realtime_ns();
 	if (i->inode.nlink) {
 		rootfs_keep(i);
@@ -293,9 +294,7 @@ static bool is_empty(struct dentry *d)
 {
 	struct erofs_entry e;
 
-	list_for_each(child, &d->children, struct dentry, sibling)
-		if (child->pinned)
-			return false;
+	list_for_each(child, &d->children, struct dentry, sibling) if (child->pinned) return false;
 	return next_below(rootfs_of(d->inode), 0, &e) == 0;
 }
 
@@ -442,7 +441,8 @@ static int read_dir(struct file *f, uint64_t *pos, dir_emit *emit, void *arg)
 			return 0;
 		*pos = r ? BELOW_POSITION + e.next : OWN_POSITION;
 	}
-	list_for_each(child, &d->children, struct dentry, sibling) {
+	list_for_each(child, &d->children, struct dentry, sibling)
+	{
 		uint64_t at = OWN_POSITION + child->position;
 
 		if (!child->pinned || at < *pos)
@@ -469,7 +469,7 @@ static int sync_dir(struct file *f, bool data_only)
 	return 0;
 }
 
-static const struct file_ops rootfs_dir_ops = { .read = read_dir_as_file, .seek = seek_dir, .readdir = read_dir, .fsync = sync_dir };
+static const struct file_ops rootfs_dir_ops = {.read = read_dir_as_file, .seek = seek_dir, .readdir = read_dir, .fsync = sync_dir};
 
 static const struct inode_ops rootfs_ops = {
 	.lookup = lookup,
@@ -508,7 +508,7 @@ struct inode *rootfs_new_tmpfile(struct inode *dir, uint32_t mode, int *ret_erro
 
 struct inode *rootfs_new_memfd(uint32_t mode)
 {
-	static struct rootfs memfd_fs = { .dev = 1 };
+	static struct rootfs memfd_fs = {.dev = 1};
 	struct rootfs_inode *i = inode_new(&memfd_fs, mode);
 
 	if (!i)

@@ -41,7 +41,10 @@ struct rootfs_inode {
 	struct list xattrs;
 };
 
-static inline struct rootfs_inode *rootfs_of(struct inode *inode) { return vb_container_of(inode, struct rootfs_inode, inode); }
+static inline struct rootfs_inode *rootfs_of(struct inode *inode)
+{
+	return vb_container_of(inode, struct rootfs_inode, inode);
+}
 
 extern struct erofs rootfs_image; /* bytes 0: none */
 extern const struct file_ops rootfs_file_ops;

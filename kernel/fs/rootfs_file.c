@@ -5,7 +5,7 @@
 
 #include <linux/falloc.h>
 
-#define HOLE ((void *)1)
+#define HOLE          ((void *)1)
 #define RESERVE_SHIFT 6 /* files leave the last 1/64 of the memory to the program */
 
 static struct page *own_page(const struct rootfs_inode *i, uint64_t index)
@@ -86,14 +86,14 @@ int rootfs_get_page(struct inode *inode, uint64_t index, bool for_write, struct 
 		uint64_t offset = erofs_data_offset(&rootfs_image, &i->lower, index);
 
 		if (offset != EROFS_NO_OFFSET) {
-			*ret = (struct file_page){ .image_offset = offset };
+			*ret = (struct file_page){.image_offset = offset};
 			return 0;
 		}
 	}
 	if (make_own(i, index, true, &page))
 		return -ENOMEM;
 	page_ref(page);
-	*ret = (struct file_page){ .frame = page };
+	*ret = (struct file_page){.frame = page};
 	return 0;
 }
 

@@ -61,7 +61,7 @@ static void mount_everything(void)
 	static const struct {
 		const char *path;
 		uint32_t mode;
-	} folders[] = { { "/dev", 0755 }, { "/proc", 0555 }, { "/sys", 0555 }, { "/tmp", 01777 }, { "/run", 0755 }, { "/var/tmp", 01777 } };
+	} folders[] = {{"/dev", 0755}, {"/proc", 0555}, {"/sys", 0555}, {"/tmp", 01777}, {"/run", 0755}, {"/var/tmp", 01777}};
 	bool read_only = boot->flags & VB_BOOT_READ_ONLY;
 	struct dentry *d;
 
@@ -109,7 +109,7 @@ void fs_init(void)
 	p->files = file_table_new();
 	if (!p->fs || !p->files)
 		kpanic("file system: no memory to start");
-	*p->fs = (struct fs_context){ .refs = 1, .root = root, .cwd = root };
+	*p->fs = (struct fs_context){.refs = 1, .root = root, .cwd = root};
 	dentry_ref(root);
 	current->creds.fsuid = current->creds.fsgid = 0;
 	current->creds.cap_effective = UINT64_MAX;
@@ -124,7 +124,8 @@ void fs_init(void)
 	if (!r && inode_permission(d->inode, 1))
 		r = -EACCES;
 	if (r) {
-		klog(0, "working directory %s: %s; choose another with -w", cwd, r == -ENOTDIR ? "not a directory in the image" : "can't be entered");
+		klog(0, "working directory %s: %s; choose another with -w", cwd,
+			r == -ENOTDIR ? "not a directory in the image" : "can't be entered");
 		platform_halt(126);
 	}
 	dentry_unref(p->fs->cwd);

@@ -3,8 +3,8 @@
 
 void uio_init_user(struct uio *u, struct uio_vec *one, uint64_t base, size_t len)
 {
-	*one = (struct uio_vec){ base, len };
-	*u = (struct uio){ .vec = one, .count = 1, .left = len };
+	*one = (struct uio_vec){base, len};
+	*u = (struct uio){.vec = one, .count = 1, .left = len};
 }
 
 void uio_init_kernel(struct uio *u, struct uio_vec *one, void *base, size_t len)

@@ -14,7 +14,7 @@ SYSCALL(umask, unsigned mask)
 
 static int change_mode(struct inode *inode, uint32_t mode)
 {
-	struct attr_change change = { .valid = ATTR_MODE, .mode = mode & 07777 };
+	struct attr_change change = {.valid = ATTR_MODE, .mode = mode & 07777};
 
 	if (inode->read_only)
 		return -EROFS;
@@ -84,7 +84,7 @@ SYSCALL(fchmod, int fd, unsigned mode)
 static int change_owner(struct inode *inode, uint32_t uid, uint32_t gid)
 {
 	const uint32_t keep = ~0u;
-	struct attr_change change = { .valid = ATTR_UID, .uid = uid == keep ? inode->uid : uid };
+	struct attr_change change = {.valid = ATTR_UID, .uid = uid == keep ? inode->uid : uid};
 
 	if (gid != keep) {
 		change.valid |= ATTR_GID;
@@ -141,7 +141,7 @@ SYSCALL(fchown, int fd, uint32_t uid, uint32_t gid)
 /* times NULL: now, which also those may set who may only write. */
 static int change_times(struct inode *inode, const struct k_timespec *times)
 {
-	struct attr_change change = { .valid = ATTR_ATIME | ATTR_MTIME };
+	struct attr_change change = {.valid = ATTR_ATIME | ATTR_MTIME};
 	bool now = !times || (times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW);
 
 	if (inode->read_only)
@@ -215,7 +215,7 @@ SYSCALL(futimesat, int dirfd, uint64_t path, uint64_t user_times)
 	for (int i = 0; user_times && i < 2; i++) {
 		if ((uint64_t)micro[i].tv_usec >= 1000000)
 			return -EINVAL;
-		times[i] = (struct k_timespec){ micro[i].tv_sec, micro[i].tv_usec * 1000 };
+		times[i] = (struct k_timespec){micro[i].tv_sec, micro[i].tv_usec * 1000};
 	}
 	return change_times_at(dirfd, path, user_times ? times : NULL, 0);
 }
@@ -231,7 +231,7 @@ SYSCALL(utime, uint64_t path, uint64_t user_times)
 
 	if (user_times && copy_from_user(seconds, user_times, sizeof(seconds)))
 		return -EFAULT;
-	struct k_timespec times[2] = { { user_times ? seconds[0] : 0, 0 }, { user_times ? seconds[1] : 0, 0 } };
+	struct k_timespec times[2] = {{user_times ? seconds[0] : 0, 0}, {user_times ? seconds[1] : 0, 0}};
 
 	return change_times_at(AT_FDCWD, path, user_times ? times : NULL, 0);
 }
@@ -277,7 +277,7 @@ SYSCALL(fallocate, int fd, int mode, int64_t offset, int64_t len)
 	if (offset < 0 || len <= 0)
 		return finish(f, -EINVAL);
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE |
-			FALLOC_FL_UNSHARE_RANGE) ||
+			   FALLOC_FL_UNSHARE_RANGE) ||
 		(mode & holes) == holes || (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)))
 		return finish(f, -EOPNOTSUPP);
 	if (!f->writable)

@@ -11,12 +11,12 @@ struct end {
 	struct file *file; /* referenced */
 	uint64_t pos;      /* a copy, unless the file's own is used */
 	uint64_t *cursor;
-	uint64_t user;     /* where the position came from and goes to; 0: the file's own */
+	uint64_t user; /* where the position came from and goes to; 0: the file's own */
 };
 
 static int end_init(struct end *e, int fd, uint64_t user_pos)
 {
-	*e = (struct end){ .user = user_pos };
+	*e = (struct end){.user = user_pos};
 	if (user_pos && get_user(e->pos, user_pos))
 		return -EFAULT;
 	e->file = fd_ref(fd);
@@ -28,7 +28,7 @@ static int end_init(struct end *e, int fd, uint64_t user_pos)
 
 static long ends_done(struct end *in, struct end *out, long r)
 {
-	struct end *ends[] = { in, out };
+	struct end *ends[] = {in, out};
 
 	for (int i = 0; i < 2; i++) {
 		if (!ends[i] || !ends[i]->file)
@@ -90,7 +90,7 @@ static long transfer(struct end *in, struct end *out, uint64_t len)
 
 SYSCALL(sendfile, int out_fd, int in_fd, uint64_t user_pos, uint64_t count)
 {
-	struct end in, out = { 0 };
+	struct end in, out = {0};
 	int r = end_init(&in, in_fd, user_pos);
 
 	r = r ? r : end_init(&out, out_fd, 0);
@@ -109,7 +109,7 @@ SYSCALL(sendfile, int out_fd, int in_fd, uint64_t user_pos, uint64_t count)
 
 SYSCALL(copy_file_range, int in_fd, uint64_t in_pos, int out_fd, uint64_t out_pos, uint64_t len, unsigned flags)
 {
-	struct end in, out = { 0 };
+	struct end in, out = {0};
 	int r = end_init(&in, in_fd, in_pos);
 
 	r = r ? r : end_init(&out, out_fd, out_pos);
@@ -142,7 +142,7 @@ static bool is_pipe(const struct file *f)
 
 SYSCALL(splice, int in_fd, uint64_t in_pos, int out_fd, uint64_t out_pos, uint64_t len, unsigned flags)
 {
-	struct end in, out = { 0 };
+	struct end in, out = {0};
 
 	if (flags & ~(unsigned)SPLICE_F_KNOWN)
 		return -EINVAL;

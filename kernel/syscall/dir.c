@@ -43,15 +43,15 @@ static bool emit_entry(void *arg, const char *name, size_t len, uint64_t ino, un
 
 static long read_entries(int fd, uint64_t buf, unsigned size, bool old_layout)
 {
-	struct getdents g = { .at = buf, .left = size, .old_layout = old_layout };
+	struct getdents g = {.at = buf, .left = size, .old_layout = old_layout};
 	struct file *f = fd_ref(fd);
 
 	if (!f)
 		return -EBADF;
-	int r = f->flags & O_PATH		? -EBADF
+	int r = f->flags & O_PATH                                 ? -EBADF
 		: !is_type(f->inode, S_IFDIR) || !f->ops->readdir ? -ENOTDIR
-		: f->dentry->unlinked		? -ENOENT
-						: f->ops->readdir(f, &f->pos, emit_entry, &g);
+		: f->dentry->unlinked                             ? -ENOENT
+								  : f->ops->readdir(f, &f->pos, emit_entry, &g);
 
 	file_unref(f);
 	return r ? r : g.error ? g.error : (long)(size - g.left);

@@ -40,7 +40,7 @@ SYSCALL(openat, int dirfd, uint64_t path, unsigned flags, unsigned mode)
 
 SYSCALL(openat2, int dirfd, uint64_t path, uint64_t user_how, uint64_t size)
 {
-	struct open_how how = { 0 };
+	struct open_how how = {0};
 	uint8_t rest;
 
 	if (size < sizeof(how))
@@ -55,10 +55,12 @@ SYSCALL(openat2, int dirfd, uint64_t path, uint64_t user_how, uint64_t size)
 		if (rest)
 			return -E2BIG;
 	}
-	const uint64_t resolve_known = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
+	const uint64_t resolve_known =
+		RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
 	const uint64_t may_create = O_CREAT | __O_TMPFILE;
 
-	if (how.flags & ~(uint64_t)FILE_O_VALID || how.resolve & ~resolve_known || (how.resolve & RESOLVE_BENEATH && how.resolve & RESOLVE_IN_ROOT))
+	if (how.flags & ~(uint64_t)FILE_O_VALID || how.resolve & ~resolve_known ||
+		(how.resolve & RESOLVE_BENEATH && how.resolve & RESOLVE_IN_ROOT))
 		return -EINVAL;
 	if (how.flags & may_create ? how.mode & ~07777ull : how.mode)
 		return -EINVAL;
@@ -148,7 +150,7 @@ static long owner_ex(struct file *f, unsigned cmd, uint64_t arg)
 	struct f_owner_ex owner;
 
 	if (cmd == F_GETOWN_EX) {
-		owner = (struct f_owner_ex){ f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, f->owner < 0 ? -f->owner : f->owner };
+		owner = (struct f_owner_ex){f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, f->owner < 0 ? -f->owner : f->owner};
 		return put_user(owner, arg);
 	}
 	if (get_user(owner, arg))
@@ -185,31 +187,44 @@ SYSCALL(fcntl, int fd, unsigned cmd, uint64_t arg)
 		if (arg >= current->process->rlimit[RLIMIT_NOFILE].cur || arg > INT32_MAX)
 			return -EINVAL;
 		return dup_from(fd, (int)arg, cmd == F_DUPFD_CLOEXEC);
-	case F_GETFD: return fd_cloexec(fd) ? FD_CLOEXEC : 0;
-	case F_SETFD: fd_set_cloexec(fd, arg & FD_CLOEXEC); return 0;
-	case F_GETFL: return f->flags;
-	case F_SETFL: return set_flags(f, (unsigned)arg);
+	case F_GETFD:
+		return fd_cloexec(fd) ? FD_CLOEXEC : 0;
+	case F_SETFD:
+		fd_set_cloexec(fd, arg & FD_CLOEXEC);
+		return 0;
+	case F_GETFL:
+		return f->flags;
+	case F_SETFL:
+		return set_flags(f, (unsigned)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
-	case F_OFD_SETLKW: return locks_fcntl(fd, cmd, arg);
-	case F_GETOWN: return f->owner;
-	case F_SETOWN: return set_owner(f, (int)arg);
+	case F_OFD_SETLKW:
+		return locks_fcntl(fd, cmd, arg);
+	case F_GETOWN:
+		return f->owner;
+	case F_SETOWN:
+		return set_owner(f, (int)arg);
 	case F_GETOWN_EX:
-	case F_SETOWN_EX: return owner_ex(f, cmd, arg);
-	case F_GETSIG: return f->owner_sig;
+	case F_SETOWN_EX:
+		return owner_ex(f, cmd, arg);
+	case F_GETSIG:
+		return f->owner_sig;
 	case F_SETSIG:
 		if (arg > SIG_COUNT)
 			return -EINVAL;
 		f->owner_sig = (int)arg;
 		return 0;
 	case F_GETPIPE_SZ:
-	case F_SETPIPE_SZ: return pipe_fcntl(f, cmd, arg);
+	case F_SETPIPE_SZ:
+		return pipe_fcntl(f, cmd, arg);
 	case F_ADD_SEALS:
-	case F_GET_SEALS: return memfd_fcntl(f, cmd, arg);
-	default: return -EINVAL;
+	case F_GET_SEALS:
+		return memfd_fcntl(f, cmd, arg);
+	default:
+		return -EINVAL;
 	}
 }
 
@@ -227,7 +242,9 @@ SYSCALL(ioctl, int fd, unsigned cmd, uint64_t arg)
 	}
 	switch (cmd) {
 	case FIOCLEX:
-	case FIONCLEX: fd_set_cloexec(fd, cmd == FIOCLEX); break;
+	case FIONCLEX:
+		fd_set_cloexec(fd, cmd == FIOCLEX);
+		break;
 	case FIONBIO:
 	case FIOASYNC: {
 		unsigned flag = cmd == FIONBIO ? O_NONBLOCK : FASYNC;
@@ -243,7 +260,8 @@ SYSCALL(ioctl, int fd, unsigned cmd, uint64_t arg)
 			break;
 		}
 		__attribute__((fallthrough));
-	default: r = f->ops->ioctl ? f->ops->ioctl(f, cmd, arg) : -ENOTTY;
+	default:
+		r = f->ops->ioctl ? f->ops->ioctl(f, cmd, arg) : -ENOTTY;
 	}
 	file_unref(f);
 	return r;

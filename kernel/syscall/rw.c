@@ -85,7 +85,7 @@ static int vector_from_user(uint64_t user, uint64_t count, struct uio_vec *small
 			kfree(v);
 		return r;
 	}
-	*u = (struct uio){ .vec = v, .count = (unsigned)count, .left = total };
+	*u = (struct uio){.vec = v, .count = (unsigned)count, .left = total};
 	return 0;
 }
 

@@ -45,7 +45,8 @@ static long put_stat(const struct k_stat *k, uint64_t user)
 		.st_blksize = k->blksize,
 		.st_blocks = (long)k->blocks,
 	};
-	struct k_timespec a = signed_ns_to_timespec(k->atime_ns), m = signed_ns_to_timespec(k->mtime_ns), c = signed_ns_to_timespec(k->ctime_ns);
+	struct k_timespec a = signed_ns_to_timespec(k->atime_ns), m = signed_ns_to_timespec(k->mtime_ns),
+			  c = signed_ns_to_timespec(k->ctime_ns);
 
 	s.st_atime = (unsigned long)a.tv_sec;
 	s.st_atime_nsec = (unsigned long)a.tv_nsec;
@@ -104,7 +105,7 @@ static struct statx_timestamp statx_time(int64_t ns)
 {
 	struct k_timespec t = signed_ns_to_timespec(ns);
 
-	return (struct statx_timestamp){ .tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec };
+	return (struct statx_timestamp){.tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec};
 }
 
 static uint32_t dev_major(uint64_t dev)
@@ -164,7 +165,7 @@ SYSCALL(statx, int dirfd, uint64_t path, unsigned flags, unsigned mask, uint64_t
 static long statfs_of(struct inode *inode, uint64_t buf)
 {
 	enum { ANON_INODE_FS_MAGIC = 0x09041934 };
-	struct k_statfs k = { .type = ANON_INODE_FS_MAGIC, .bsize = VB_PAGE_SIZE, .namelen = NAME_MAX };
+	struct k_statfs k = {.type = ANON_INODE_FS_MAGIC, .bsize = VB_PAGE_SIZE, .namelen = NAME_MAX};
 	int r = inode->ops->statfs ? inode->ops->statfs(inode, &k) : 0;
 
 	if (r)
@@ -177,7 +178,7 @@ static long statfs_of(struct inode *inode, uint64_t buf)
 		.f_bavail = (long)k.bavail,
 		.f_files = (long)k.files,
 		.f_ffree = (long)k.ffree,
-		.f_fsid = { { (int)k.fsid, (int)(k.fsid >> 32) } },
+		.f_fsid = {{(int)k.fsid, (int)(k.fsid >> 32)}},
 		.f_namelen = (long)k.namelen,
 		.f_frsize = (long)k.bsize,
 		.f_flags = (long)k.flags,
@@ -216,7 +217,7 @@ SYSCALL(ustat, unsigned dev, uint64_t buf)
 		int32_t tfree;
 		uint64_t tinode;
 		char name[6], pack[6];
-	} u = { 0 };
+	} u = {0};
 	struct k_statfs k;
 	struct inode *root = current->process->fs->root->inode;
 

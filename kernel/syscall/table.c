@@ -367,7 +367,8 @@
 	X(447, memfd_secret, "x,x,x,x,x,x") \
 	X(448, process_mrelease, "x,x,x,x,x,x") \
 	X(449, futex_waitv, "x,x,x,x,x,x") \
-	X(450, set_mempolicy_home_node, "x,x,x,x,x,x")
+	X(450, set_mempolicy_home_node, "x,x,x,x,x,x") \
+	X(452, fchmodat2, "dirfd,path,o,at")
 
 #define DECLARE(nr, name, format) extern syscall_fn sys_##name __attribute__((weak));
 SYSTEM_CALLS(DECLARE)

@@ -255,7 +255,7 @@ static void attributes(void)
 	EXPECT_ERR(stat("g/d/x", &st), EACCES);
 	EXPECT_ERR(rename("f", "ff"), EPERM);
 	EXPECT_ERR(utimensat(AT_FDCWD, "f", NULL, 0), EACCES);
-	EXPECT_ERR(utimensat(AT_FDCWD, "f", (struct timespec[2]){ { 1, 0 }, { 1, 0 } }, 0), EPERM);
+	EXPECT_ERR(utimensat(AT_FDCWD, "f", (struct timespec[2]){{1, 0}, {1, 0}}, 0), EPERM);
 	EXPECT_ERR(truncate("f", 0), EACCES);
 	EXPECT_ERR(chroot("."), EPERM);
 	EXPECT_ERR(mknod("null", S_IFCHR | 0666, makedev(1, 3)), EPERM);
@@ -275,8 +275,8 @@ static void attributes(void)
 
 static void times(void)
 {
-	struct timespec set[2] = { { 1000000000, 123456789 }, { -5, 5 } };
-	struct timespec odd[2] = { { 0, UTIME_OMIT }, { 0, UTIME_OMIT } };
+	struct timespec set[2] = {{1000000000, 123456789}, {-5, 5}};
+	struct timespec odd[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
 
 	EXPECT(utimensat(AT_FDCWD, "f", set, 0), 0);
 	EXPECT(stat("f", &st), 0);
@@ -294,8 +294,8 @@ static void times(void)
 	EXPECT_ERR(utimensat(AT_FDCWD, "f", odd, 0), EINVAL);
 	EXPECT_ERR(utimensat(AT_FDCWD, "f", NULL, 1), EINVAL);
 	EXPECT_ERR(utimensat(AT_FDCWD, "none", NULL, 0), ENOENT);
-	EXPECT_ERR(utimes("f", (struct timeval[2]){ { 0, 1000000 }, { 0, 0 } }), EINVAL);
-	EXPECT(utimes("f", (struct timeval[2]){ { 3, 4 }, { 5, 6 } }), 0);
+	EXPECT_ERR(utimes("f", (struct timeval[2]){{0, 1000000}, {0, 0}}), EINVAL);
+	EXPECT(utimes("f", (struct timeval[2]){{3, 4}, {5, 6}}), 0);
 	EXPECT(stat("f", &st), 0);
 	EXPECT(st.st_mtim.tv_nsec, 6000);
 	int fd = open("f", O_RDWR);
@@ -303,7 +303,7 @@ static void times(void)
 	EXPECT(futimens(fd, NULL), 0);
 	EXPECT(fstat(fd, &st), 0);
 	EXPECT_TRUE(st.st_mtim.tv_sec > 1600000000);
-	EXPECT(futimens(fd, (struct timespec[2]){ { 1, 0 }, { 1, 0 } }), 0);
+	EXPECT(futimens(fd, (struct timespec[2]){{1, 0}, {1, 0}}), 0);
 	EXPECT(write(fd, "x", 1), 1);
 	EXPECT(fstat(fd, &st), 0);
 	EXPECT_TRUE(st.st_mtim.tv_sec > 1600000000 && st.st_ctim.tv_sec > 1600000000);

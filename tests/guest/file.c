@@ -20,7 +20,7 @@
 #define MB (1l << 20)
 
 #ifndef RWF_APPEND /* musl knows neither the flag nor the calls */
-#define RWF_APPEND 0x10
+#define RWF_APPEND                    0x10
 #define pwritev2(fd, v, n, at, flags) syscall(SYS_pwritev2, fd, v, n, (long)(at), 0, flags)
 #define preadv2(fd, v, n, at, flags)  syscall(SYS_preadv2, fd, v, n, (long)(at), 0, flags)
 #endif
@@ -101,7 +101,7 @@ static void open_flags(void)
 static void read_write(void)
 {
 	int fd = open("rw", O_CREAT | O_RDWR, 0600), pipefd[2];
-	struct iovec v[3] = { { "abc", 3 }, { NULL, 0 }, { "defgh", 5 } };
+	struct iovec v[3] = {{"abc", 3}, {NULL, 0}, {"defgh", 5}};
 
 	EXPECT(pipe(pipefd), 0);
 	EXPECT(writev(fd, v, 3), 8);
@@ -110,7 +110,7 @@ static void read_write(void)
 	EXPECT(memcmp(buf, "cdef", 4), 0);
 	EXPECT(lseek(fd, 0, SEEK_CUR), 8);
 	EXPECT(pwrite(fd, "Z", 1, 4), 1);
-	EXPECT(preadv(fd, (struct iovec[]){ { buf, 2 }, { buf + 10, 100 } }, 2, 3), 5);
+	EXPECT(preadv(fd, (struct iovec[]){{buf, 2}, {buf + 10, 100}}, 2, 3), 5);
 	EXPECT(memcmp(buf, "dZ", 2), 0);
 	EXPECT(memcmp(buf + 10, "fgh", 3), 0);
 	EXPECT(pwritev(fd, v, 1, 100), 3);
@@ -210,7 +210,7 @@ static void holes(void)
 static void limits(void)
 {
 	int fd = open("limit", O_CREAT | O_RDWR, 0600);
-	struct rlimit old, small = { 100, RLIM_INFINITY };
+	struct rlimit old, small = {100, RLIM_INFINITY};
 
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &old);
@@ -224,7 +224,7 @@ static void limits(void)
 	EXPECT(cut, -1);
 	EXPECT(cut_errno, EFBIG);
 	getrlimit(RLIMIT_NOFILE, &old);
-	small = (struct rlimit){ 10, old.rlim_max };
+	small = (struct rlimit){10, old.rlim_max};
 	EXPECT(setrlimit(RLIMIT_NOFILE, &small), 0);
 	int last = -1, next;
 

@@ -9,7 +9,7 @@
 
 static int lock(int fd, int cmd, int type, long start, long len)
 {
-	struct flock l = { .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
+	struct flock l = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
 
 	return fcntl(fd, cmd, &l);
 }
@@ -17,7 +17,7 @@ static int lock(int fd, int cmd, int type, long start, long len)
 /* What F_OFD_GETLK tells of a write lock on [start, start + len): its type, start and length in one number. */
 static long query(int fd, long start, long len)
 {
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
 
 	if (fcntl(fd, F_OFD_GETLK, &l))
 		return -errno;
@@ -113,7 +113,7 @@ int main(void)
 	EXPECT(lock(b, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
 	pthread_join(thread, NULL);
 	EXPECT(got, 1);
-	struct flock l = { .l_type = F_RDLCK, .l_pid = 1 };
+	struct flock l = {.l_type = F_RDLCK, .l_pid = 1};
 
 	EXPECT_ERR(fcntl(a, F_OFD_SETLK, &l), EINVAL);
 	close(a);
@@ -125,7 +125,7 @@ int main(void)
 	EXPECT(lock(b, F_SETLK, F_WRLCK, 50, 100), 0);
 	EXPECT_ERR(lock(b, F_OFD_SETLK, F_RDLCK, 70, 1), EAGAIN);
 	EXPECT(lock(a, F_GETLK, F_WRLCK, 0, 0), 0);
-	l = (struct flock){ .l_type = F_WRLCK };
+	l = (struct flock){.l_type = F_WRLCK};
 	EXPECT(fcntl(b, F_OFD_GETLK, &l), 0);
 	EXPECT(l.l_type, F_WRLCK);
 	EXPECT(l.l_start, 0);
@@ -141,7 +141,7 @@ int main(void)
 	EXPECT(lock(a, F_SETLK, F_WRLCK, 100, -10), 0);
 	EXPECT(query(b, 0, 0), F_WRLCK * 1000000 + 90 * 1000 + 10 + 5000000);
 	EXPECT(lseek(a, 40, SEEK_SET), 40);
-	l = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_CUR, .l_start = -5, .l_len = 5 };
+	l = (struct flock){.l_type = F_RDLCK, .l_whence = SEEK_CUR, .l_start = -5, .l_len = 5};
 	EXPECT(fcntl(a, F_SETLK, &l), 0);
 	EXPECT(query(b, 0, 50), F_RDLCK * 1000000 + 35 * 1000 + 5 + 5000000);
 	EXPECT_ERR(fcntl(a, F_SETLK, (void *)8), EFAULT);

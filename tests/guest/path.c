@@ -12,7 +12,7 @@ static char base[64], buf[5000];
 
 static int opens(int dirfd, const char *path, unsigned long long flags, unsigned long long resolve)
 {
-	struct open_how how = { .flags = flags, .resolve = resolve };
+	struct open_how how = {.flags = flags, .resolve = resolve};
 	int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 
 	if (fd < 0)
@@ -191,14 +191,14 @@ static void careful_opens(void)
 	EXPECT_ERR(opens(d, "f", O_RDONLY, RESOLVE_BENEATH | RESOLVE_IN_ROOT), EINVAL);
 	EXPECT_ERR(opens(d, "f", O_RDONLY, 0x100), EINVAL);
 	EXPECT_ERR(opens(d, "f", 1ull << 40, 0), EINVAL);
-	struct open_how how = { .flags = O_RDONLY, .mode = 0600 };
+	struct open_how how = {.flags = O_RDONLY, .mode = 0600};
 
 	EXPECT_ERR(syscall(SYS_openat2, d, "f", &how, sizeof(how)), EINVAL);
 	EXPECT_ERR(syscall(SYS_openat2, d, "f", &how, 8), EINVAL);
 	struct {
 		struct open_how how;
 		long more;
-	} longer = { { .flags = O_RDONLY }, 1 };
+	} longer = {{.flags = O_RDONLY}, 1};
 
 	EXPECT_ERR(syscall(SYS_openat2, d, "f", &longer, sizeof(longer)), E2BIG);
 	longer.more = 0;

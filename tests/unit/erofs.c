@@ -1,7 +1,9 @@
 /* Unit tests of base/erofs.c: images made by mkfs.erofs in each layout are read back and compared with the tree they came
  * from; then every byte that matters is broken.
  * Sources: base/erofs.c; needs mkfs.erofs. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +46,7 @@ static void write_file(const char *path, size_t bytes, unsigned seed)
 
 static void make_tree(void)
 {
-	static const size_t sizes[] = { 0, 1, 100, 4095, 4096, 4097, 8192, 12345, 100000 };
+	static const size_t sizes[] = {0, 1, 100, 4095, 4096, 4097, 8192, 12345, 100000};
 	char path[100];
 
 	mkdir("tree", 0755), mkdir("tree/many", 0700), mkdir("tree/deep", 0755), mkdir("tree/deep/er", 01777), mkdir("tree/empty", 0755);
@@ -53,7 +55,8 @@ static void make_tree(void)
 		write_file(path, sizes[i], (unsigned)i);
 	}
 	for (int i = 0; i < 2000; i++) { /* several blocks of entries, names of all lengths */
-		sprintf(path, "tree/many/%04d%.*s", i * 7919 % 10000, i % 60, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh");
+		sprintf(path, "tree/many/%04d%.*s", i * 7919 % 10000, i % 60,
+			"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh");
 		write_file(path, 0, 0);
 	}
 	memset(path, 0, sizeof(path));
@@ -79,7 +82,8 @@ static void compare_file(const struct erofs *fs, const struct erofs_inode *inode
 	size_t size = inode->size;
 	uint8_t *theirs = malloc(size + 1), *ours = malloc(size + 1);
 
-	if (read(fd, theirs, size) != (ssize_t)size || erofs_read(fs, inode, 0, ours, size + 1) != (int64_t)size || memcmp(ours, theirs, size))
+	if (read(fd, theirs, size) != (ssize_t)size || erofs_read(fs, inode, 0, ours, size + 1) != (int64_t)size ||
+		memcmp(ours, theirs, size))
 		differs(path, "has other contents");
 	for (uint64_t page = 0; page <= size / 4096; page++) {
 		uint64_t at = erofs_data_offset(fs, inode, page);
@@ -170,7 +174,7 @@ static void compare(const struct erofs *fs, uint64_t nid, const char *path)
 	closedir(dir);
 	if (listed)
 		differs(path, "lists another number of names");
-	for (const char *none[] = { "", "0", "zzzz", "file", "~", "0000" }, **n = none; n < none + 6; n++) {
+	for (const char *none[] = {"", "0", "zzzz", "file", "~", "0000"}, **n = none; n < none + 6; n++) {
 		snprintf(child, sizeof(child), "%s/%s", path, *n);
 		if (**n && lstat(child, &st) && erofs_lookup(fs, &inode, *n, strlen(*n), &e) != -ENOENT)
 			differs(path, "finds what isn't there");
@@ -229,7 +233,8 @@ static void one_image(const char *options)
 	struct erofs fs;
 
 	what = options;
-	snprintf(command, sizeof(command), "mkfs.erofs -x1 -T0 -U00000000-0000-0000-0000-000000000000 %s image tree >mkfs.log 2>&1", options);
+	snprintf(command, sizeof(command), "mkfs.erofs -x1 -T0 -U00000000-0000-0000-0000-000000000000 %s image tree >mkfs.log 2>&1",
+		options);
 	OK(!system(command));
 	int fd = open("image", O_RDONLY);
 

@@ -34,28 +34,16 @@ const struct file_ops *pipe_fifo_ops(void)
 {
 	return NULL;
 }
-void epoll_file_released(struct file *f)
-{
-}
+void epoll_file_released(struct file *f) {}
 int signal_task(struct task *t, const struct k_siginfo *info)
 {
 	return 0;
 }
-void wait_queue_init(struct wait_queue *q)
-{
-}
-void wait_queue_add(struct wait_queue *q, struct wait_entry *e)
-{
-}
-void wait_queue_remove(struct wait_entry *e)
-{
-}
-void wait_queue_wake(struct wait_queue *q, unsigned events)
-{
-}
-void task_prepare(void)
-{
-}
+void wait_queue_init(struct wait_queue *q) {}
+void wait_queue_add(struct wait_queue *q, struct wait_entry *e) {}
+void wait_queue_remove(struct wait_entry *e) {}
+void wait_queue_wake(struct wait_queue *q, unsigned events) {}
+void task_prepare(void) {}
 int task_sleep(uint64_t deadline, bool interruptible)
 {
 	return -ERESTARTSYS;
@@ -235,7 +223,7 @@ static bool same_tree(const char *path)
 {
 	char buf[20000];
 	struct file *f;
-	struct names mine = { 0 }, host = { 0 };
+	struct names mine = {0}, host = {0};
 	char child[4096];
 	bool same = true;
 
@@ -246,7 +234,7 @@ static bool same_tree(const char *path)
 		return false;
 	}
 	for (;;) {
-		struct names more = { 0 };
+		struct names more = {0};
 
 		if (f->ops->readdir(f, &f->pos, count_name, &more) || !more.count)
 			break;
@@ -287,7 +275,7 @@ static bool same_tree(const char *path)
 
 static const char *random_path(char *buf)
 {
-	static const char *const names[] = { "a", "b", "c", "dir", "e", "file0", "file1", "file2", "file3", "link", "new" };
+	static const char *const names[] = {"a", "b", "c", "dir", "e", "file0", "file1", "file2", "file3", "link", "new"};
 	unsigned depth = (unsigned)rand() % 3;
 
 	strcpy(buf, names[(size_t)rand() % VB_ARRAY_LEN(names)]);
@@ -302,25 +290,38 @@ static const char *random_path(char *buf)
 
 static bool one_operation(unsigned what, const char *p, const char *q)
 {
-	static const unsigned rename_flags[] = { 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
+	static const unsigned rename_flags[] = {0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE};
 	unsigned flags = rename_flags[(unsigned)rand() % 4];
 	uint64_t at = (uint64_t)rand() % 30000, len = 1 + (uint64_t)rand() % (rand() % 4 ? 5000 : 20000);
 
 	switch (what) {
-	case 0: return names_mkdir(AT_FDCWD, p, 0755) == native(syscall(SYS_mkdir, p, 0755));
-	case 1: return names_unlink(AT_FDCWD, p, false) == native(syscall(SYS_unlink, p));
-	case 2: return names_unlink(AT_FDCWD, p, true) == native(syscall(SYS_rmdir, p));
+	case 0:
+		return names_mkdir(AT_FDCWD, p, 0755) == native(syscall(SYS_mkdir, p, 0755));
+	case 1:
+		return names_unlink(AT_FDCWD, p, false) == native(syscall(SYS_unlink, p));
+	case 2:
+		return names_unlink(AT_FDCWD, p, true) == native(syscall(SYS_rmdir, p));
 	case 3:
-	case 4: return names_rename(AT_FDCWD, p, AT_FDCWD, q, flags) == native(syscall(SYS_renameat2, AT_FDCWD, p, AT_FDCWD, q, flags));
-	case 5: return same_link(p, q);
-	case 6: return names_symlink(q, AT_FDCWD, p) == native(syscall(SYS_symlink, q, p));
-	case 7: return same_write(p, O_CREAT | (rand() % 2 ? O_EXCL : 0), at, len);
-	case 8: return same_write(p, rand() % 3 ? 0 : rand() % 2 ? O_APPEND : O_TRUNC, at, len);
-	case 9: return same_truncate(p, at);
-	case 10: return same_punch(p, at, len);
-	case 11: return same_read(p);
-	case 12: return names_mknod(AT_FDCWD, p, S_IFSOCK | 0600, 0) == native(syscall(SYS_mknod, p, S_IFSOCK | 0600, 0));
-	default: return same_stat(p);
+	case 4:
+		return names_rename(AT_FDCWD, p, AT_FDCWD, q, flags) == native(syscall(SYS_renameat2, AT_FDCWD, p, AT_FDCWD, q, flags));
+	case 5:
+		return same_link(p, q);
+	case 6:
+		return names_symlink(q, AT_FDCWD, p) == native(syscall(SYS_symlink, q, p));
+	case 7:
+		return same_write(p, O_CREAT | (rand() % 2 ? O_EXCL : 0), at, len);
+	case 8:
+		return same_write(p, rand() % 3 ? 0 : rand() % 2 ? O_APPEND : O_TRUNC, at, len);
+	case 9:
+		return same_truncate(p, at);
+	case 10:
+		return same_punch(p, at, len);
+	case 11:
+		return same_read(p);
+	case 12:
+		return names_mknod(AT_FDCWD, p, S_IFSOCK | 0600, 0) == native(syscall(SYS_mknod, p, S_IFSOCK | 0600, 0));
+	default:
+		return same_stat(p);
 	}
 }
 
@@ -341,10 +342,10 @@ static void start(uint64_t memory)
 	struct process *p = current->process;
 
 	load_image("../image");
-	current->creds = (struct creds){ .cap_effective = UINT64_MAX };
+	current->creds = (struct creds){.cap_effective = UINT64_MAX};
 	p->fs = &fs;
 	p->files = file_table_new();
-	fs = (struct fs_context){ .refs = 1, .umask = 022 };
+	fs = (struct fs_context){.refs = 1, .umask = 022};
 	fs.root = fs.cwd = rootfs_mount();
 	dentry_ref(fs.root);
 }
@@ -360,10 +361,18 @@ static void out_of_memory(void)
 	for (unsigned i = 0; i < 20000; i++) {
 		random_path(p), random_path(q);
 		switch (rand() % 8) {
-		case 0: names_mkdir(AT_FDCWD, p, 0755); break;
-		case 1: names_unlink(AT_FDCWD, p, rand() % 2); break;
-		case 2: names_rename(AT_FDCWD, p, AT_FDCWD, q, rand() % 3 ? 0 : RENAME_EXCHANGE); break;
-		case 3: names_symlink(q, AT_FDCWD, p); break;
+		case 0:
+			names_mkdir(AT_FDCWD, p, 0755);
+			break;
+		case 1:
+			names_unlink(AT_FDCWD, p, rand() % 2);
+			break;
+		case 2:
+			names_rename(AT_FDCWD, p, AT_FDCWD, q, rand() % 3 ? 0 : RENAME_EXCHANGE);
+			break;
+		case 3:
+			names_symlink(q, AT_FDCWD, p);
+			break;
 		case 4:
 			if (!path_lookup(AT_FDCWD, p, 0, &d)) {
 				names_link(d, AT_FDCWD, q);
@@ -397,9 +406,12 @@ int main(int argc, char **argv)
 	if (!mkdtemp(base) || syscall(SYS_chdir, base))
 		return 2;
 	snprintf(command, sizeof(command),
-		"mkdir -p tree/dir/a/b tree/e tree/c/dir && cd tree && for f in file0 dir/file1 c/file2 e/a; do head -c 23456 /dev/urandom >$f; done && "
-		"head -c 4096 /dev/urandom >file1 && head -c 100 /dev/urandom >dir/b && ln file0 dir/file3 && ln -s dir/file1 link && ln -s ../dir e/link && "
-		"cd .. && mkfs.erofs -T0 %s image tree >/dev/null 2>&1", argc > 2 ? argv[2] : "-Enoinline_data");
+		"mkdir -p tree/dir/a/b tree/e tree/c/dir && cd tree && for f in file0 dir/file1 c/file2 e/a; do head -c 23456 /dev/urandom "
+		">$f; done && "
+		"head -c 4096 /dev/urandom >file1 && head -c 100 /dev/urandom >dir/b && ln file0 dir/file3 && ln -s dir/file1 link && ln "
+		"-s ../dir e/link && "
+		"cd .. && mkfs.erofs -T0 %s image tree >/dev/null 2>&1",
+		argc > 2 ? argv[2] : "-Enoinline_data");
 	if (system(command) || syscall(SYS_chdir, "tree"))
 		return 2;
 	start(64 << 20);
