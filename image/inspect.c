@@ -254,7 +254,7 @@ static int verify_site(const struct image_map *m, const struct vb_site *site, co
 	if (erofs_inode(&m->fs, site->nid, &inode) || !S_ISREG(inode.mode) || !vb_range_within(site->offset, site->length, inode.size) ||
 		site->offset / VB_PAGE_SIZE != (site->offset + site->length - 1) / VB_PAGE_SIZE ||
 		erofs_read(&m->fs, &inode, site->offset, code, site->length) != site->length ||
-		memcmp(code + site->syscall_at, "\x0f\x05", 2))
+		(memcmp(code + site->syscall_at, "\x0f\x05", 2) && memcmp(code + site->syscall_at, "\x0f\xa2", 2))) /* syscall, cpuid */
 		return vb_error_set(err, -EUCLEAN, "broken image: a call site that is none");
 	return 0;
 }
