@@ -1,11 +1,6 @@
 /* Open files: making, opening with all checks, reading and writing through them. Owns struct file's counts; trusts the back ends. */
 #include "kernel/fs/fs_private.h"
 
-static long read_directory(struct file *f, struct uio *u, uint64_t *pos)
-{
-	return -EISDIR;
-}
-
 static int64_t directory_seek(struct file *f, int64_t offset, int whence)
 {
 	if (whence == SEEK_CUR)
@@ -16,7 +11,7 @@ static int64_t directory_seek(struct file *f, int64_t offset, int whence)
 }
 
 const struct file_ops bad_file_ops;
-const struct file_ops directory_ops = {.read = read_directory, .seek = directory_seek};
+const struct file_ops directory_ops = {.seek = directory_seek};
 
 struct file *file_new(struct dentry *d, unsigned flags, const struct file_ops *ops)
 {
@@ -261,7 +256,7 @@ long file_do_read(struct file *f, struct uio *u, uint64_t *pos)
 {
 	if (!f->readable)
 		return -EBADF;
-	return f->ops->read ? f->ops->read(f, u, pos) : -EINVAL;
+	return f->ops->read ? f->ops->read(f, u, pos) : is_type(f->inode, S_IFDIR) ? -EISDIR : -EINVAL;
 }
 
 long file_do_write(struct file *f, struct uio *u, uint64_t *pos)

@@ -459,17 +459,12 @@ static int64_t seek_dir(struct file *f, int64_t offset, int whence)
 	return directory_ops.seek(f, offset, whence);
 }
 
-static long read_dir_as_file(struct file *f, struct uio *u, uint64_t *pos)
-{
-	return -EISDIR;
-}
-
 static int sync_dir(struct file *f, bool data_only)
 {
 	return 0;
 }
 
-static const struct file_ops rootfs_dir_ops = {.read = read_dir_as_file, .seek = seek_dir, .readdir = read_dir, .fsync = sync_dir};
+static const struct file_ops rootfs_dir_ops = {.seek = seek_dir, .readdir = read_dir, .fsync = sync_dir};
 
 static const struct inode_ops rootfs_ops = {
 	.lookup = lookup,

@@ -264,6 +264,8 @@ static int fallocate_file(struct file *f, int mode, uint64_t offset, uint64_t le
 		return -EOPNOTSUPP;
 	if (!keep_size && end > f->inode->size && (r = memfd_may_resize(f->inode, end)))
 		return r;
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) && len / VB_PAGE_SIZE > i->own_pages + i->lower_pages + pages_free())
+		return -ENOSPC; /* before it takes all there is */
 	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
 		r = memfd_may_write(f->inode, 0);
 		r = r ? r : punch(i, offset, vb_min(end, vb_page_up(f->inode->size)));

@@ -32,7 +32,7 @@ static bool emit_entry(void *arg, const char *name, size_t len, uint64_t ino, un
 	if (g->old_layout)
 		entry[bytes - 1] = (uint8_t)type;
 	if (copy_to_user(g->at, entry, bytes)) {
-		g->error = -EFAULT;
+		g->error = g->some ? 0 : -EFAULT;
 		return false;
 	}
 	g->at += bytes;

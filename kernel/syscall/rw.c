@@ -1,5 +1,6 @@
 /* read, write and their families. Owns nothing; every user address and count is hostile. */
 #include "kernel/fs/fs_private.h"
+#include "kernel/mm/mm.h"
 #include "kernel/syscall/define.h"
 
 #define MAX_RW  0x7ffff000ul /* as Linux: one call moves at most this */
@@ -11,9 +12,16 @@ static long finish(struct file *f, long r)
 	return r;
 }
 
+/* Memory that maps a volume's file can't be faulted in while it is being copied: when nothing could be moved, do it here. */
 static long move(struct file *f, struct uio *u, uint64_t *pos, bool write)
 {
-	return write ? file_do_write(f, u, pos) : file_do_read(f, u, pos);
+	for (bool again = false;; again = true) {
+		long r = write ? file_do_write(f, u, pos) : file_do_read(f, u, pos);
+
+		if (r != -EFAULT || again || !u->count ||
+			mm_populate(current->process->mm, u->vec->base, vb_min(u->vec->len, u->left), write ? PROT_R : PROT_W))
+			return r;
+	}
 }
 
 static long simple(int fd, uint64_t buf, uint64_t len, const uint64_t *at, bool write)
