@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const struct vb_site *s = &sites.at[i];
 
 		check(vb_range_within(s->offset, s->length, size) && s->length >= 5 && s->length <= VB_SITE_MAX_BYTES);
-		check(!memcmp(data + s->offset + s->syscall_at, "\x0f\x05", 2) && s->syscall_at + 2 <= s->length);
+		check(s->syscall_at + 2 <= s->length);
+		check(!memcmp(data + s->offset + s->syscall_at, "\x0f\x05", 2) || !memcmp(data + s->offset + s->syscall_at, "\x0f\xa2", 2));
 		check(!i || s[-1].offset + s[-1].length <= s->offset);
 	}
 	sites_release(&sites);
