@@ -41,12 +41,12 @@ static const struct feature_word feature_words[] = {
 	{7, 1, 'a', "- - - - avx_vnni avx512_bf16"},
 	{7, 0, 'c',
 		"- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme avx512_vpopcntdq - "
-		"la57 - - - - - rdpid - "
+		"- - - - - - rdpid - "
 		"bus_lock_detect cldemote - movdiri movdir64b enqcmd sgx_lc"},
 	{7, 0, 'd',
 		"- - avx512_4vnniw avx512_4fmaps fsrm - - - avx512_vp2intersect - md_clear - - - serialize tsxldtrk - - pconfig arch_lbr - "
-		"- amx_bf16 avx512_fp16 "
-		"amx_tile amx_int8"},
+		"- - avx512_fp16 "
+		"- -"},
 };
 
 static void show_flags(struct proc_text *out)

@@ -143,7 +143,7 @@ static void test_itimer(void)
 	EXPECT(alarm(0), 0);
 	/* CPU time: only while running. */
 	ticks = 0;
-	value = (struct itimerval){ { 0, 0 }, { 0, 5000 } };
+	value = (struct itimerval){ { 0, 0 }, { 0, 100000 } };
 	EXPECT(setitimer(ITIMER_PROF, &value, NULL), 0);
 	usleep(20000);
 	EXPECT(ticks, 0);

@@ -5,6 +5,9 @@
 
 #include "kernel/task/task_private.h"
 
+#define XSTATE_TILES (3ull << 17) /* AMX: tile configuration and data */
+#define XSTATE_HEADER_END 576u
+
 uint32_t platform_xstate_bytes;
 uint64_t platform_xstate_mask;
 
@@ -13,11 +16,17 @@ void switch_stacks(uint64_t *save_sp, uint64_t new_sp);
 void xstate_init(void);
 void xstate_init(void)
 {
-	uint32_t eax = 13, ebx, ecx = 0, edx;
-	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	platform_xstate_bytes = (ebx + 63) & ~63u;
+	uint32_t eax, ebx, ecx = 0, edx;
 	__asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-	platform_xstate_mask = (uint64_t)edx << 32 | eax;
+	/* Tile data traps on hosts where the process has not asked for it, and would make every signal frame 8 KiB larger. */
+	platform_xstate_mask = ((uint64_t)edx << 32 | eax) & ~XSTATE_TILES;
+	platform_xstate_bytes = XSTATE_HEADER_END;
+	for (uint32_t i = 2; i < 63; i++) {
+		if (!(platform_xstate_mask >> i & 1))
+			continue;
+		__asm__("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(13), "c"(i));
+		platform_xstate_bytes = vb_max(platform_xstate_bytes, (ebx + eax + 63) & ~63u);
+	}
 }
 
 void platform_xstate_save(void *area)
