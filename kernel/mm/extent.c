@@ -22,7 +22,9 @@ void *extent_virt(const struct extent *e, uint64_t addr)
 
 static int host_prot(enum extent_kind kind, int area_prot)
 {
-	return kind == EXTENT_OWN ? area_prot : area_prot & ~PROT_W;
+	if (kind == EXTENT_OWN || !(area_prot & PROT_W))
+		return area_prot;
+	return (area_prot & ~PROT_W) | PROT_R; /* what may be written can be read on x86 */
 }
 
 static void unref_frames(enum extent_kind kind, uint64_t offset, uint64_t len)

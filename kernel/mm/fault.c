@@ -139,8 +139,8 @@ static int fault_file(struct mm *mm, struct vm_area *v, uint64_t page, bool writ
 			page_unref(f);
 		return r;
 	}
-	r = extent_map(mm, start, end - start, kind, file_page_offset(&first), v->a.prot,
-		kind == EXTENT_IMAGE ? false : end - start > VB_PAGE_SIZE);
+	bool populate = first.frame && pages_in(end - start) >= (anonymous ? POPULATE_MIN_PAGES : 2);
+	r = extent_map(mm, start, end - start, kind, file_page_offset(&first), v->a.prot, populate);
 	if (!r && write && ops->dirty_page)
 		for (uint64_t at = start; at < end; at += VB_PAGE_SIZE)
 			ops->dirty_page(v->a.inode, area_file_index(v, at));
@@ -327,7 +327,7 @@ int mm_private_text(struct mm *mm, uint64_t addr, void **ret_virt)
 	if (!e || e->kind < EXTENT_TEXT) {
 		if (v->a.shared || !v->a.inode)
 			return -EINVAL;
-		int r = copy_on_write(mm, v, page, page + VB_PAGE_SIZE, EXTENT_TEXT, true);
+		int r = copy_on_write(mm, v, page, page + VB_PAGE_SIZE, EXTENT_TEXT, false);
 		if (r)
 			return r;
 		e = extent_at(mm, page);

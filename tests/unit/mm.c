@@ -424,7 +424,7 @@ static unsigned touch(struct mm *mm, unsigned n, int access, uint8_t value)
 		else
 			m->value = value;
 	}
-	return (m->prot & PROT_R) && *user(addr + 100) != model_value(m);
+	return m->prot && *user(addr + 100) != model_value(m);
 }
 
 static void fuzz(unsigned seed, unsigned turns)
@@ -448,7 +448,7 @@ static void fuzz(unsigned seed, unsigned turns)
 		unsigned n = (unsigned)rand() % SPACE, count = (unsigned)rand() % 20 + 1, op = (unsigned)rand() % 12;
 		uint64_t addr = space + n * PAGE;
 		count = vb_min(count, SPACE - n);
-		int prot = (int[]){0, PROT_R, PROT_R | PROT_W, PROT_R | PROT_W}[rand() % 4];
+		int prot = (int[]){0, PROT_R, PROT_W, PROT_R | PROT_W}[rand() % 4];
 		if (op == 0) {
 			int f = rand() % 3 - 1;
 			bool shared = f >= 0 && rand() % 2;
@@ -559,7 +559,7 @@ static void check_extents(struct mm *mm, unsigned *bad)
 		resident += e->range.end - e->range.start;
 		for (uint64_t p = e->range.start; p < e->range.end; p += PAGE) {
 			struct vm_area *v = area_at(mm, p);
-			*bad += !v || (e->prot & ~v->a.prot) ||
+			*bad += !v || (e->prot & ~v->a.prot & ~PROT_R) ||
 				((e->prot & PROT_R) && *user(p + 100) != *((uint8_t *)extent_virt(e, p) + 100));
 		}
 	}
@@ -584,7 +584,7 @@ static void fuzz_failures(unsigned seed, unsigned turns)
 		unsigned n = (unsigned)rand() % SPACE, count = vb_min((unsigned)rand() % 20 + 1, SPACE - n),
 			 to = (unsigned)rand() % (SPACE - 20);
 		uint64_t addr = space + n * PAGE, len = count * PAGE;
-		int prot = (int[]){0, PROT_R, PROT_R | PROT_W, PROT_R | PROT_W}[rand() % 4], f = rand() % 3 - 1, share = rand() % 2 + 1;
+		int prot = (int[]){0, PROT_R, PROT_W, PROT_R | PROT_W}[rand() % 4], f = rand() % 3 - 1, share = rand() % 2 + 1;
 		int64_t r = 0;
 		void *virt;
 		switch (rand() % 8) {
