@@ -215,9 +215,11 @@ static void note_floating_point(struct task *t)
 		memset(x + 160, 0, 256);
 	if (!(live & 6))
 		memcpy(x + 24, &(uint32_t){0x1f80}, 4);
-	memcpy(x + XSTATE_XCR0_AT, &platform_xstate_mask, sizeof(platform_xstate_mask));
+	/* Debuggers know the layout up to the protection keys; the tiles behind them would only confuse them. */
+	uint64_t mask = platform_xstate_mask & 0x2ff;
+	memcpy(x + XSTATE_XCR0_AT, &mask, sizeof(mask));
 	note("CORE", NT_PRFPREG, x, FXSAVE_BYTES);
-	note("LINUX", NT_X86_XSTATE, x, platform_xstate_bytes);
+	note("LINUX", NT_X86_XSTATE, x, mask & 0x200 ? 2696 : mask & 0xe0 ? 2688 : mask & 4 ? 832 : 576);
 }
 
 static void note_prpsinfo(void)

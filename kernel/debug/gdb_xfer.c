@@ -50,6 +50,12 @@ bool gdb_xfer(const char *s)
 		const struct mm_layout *layout = mm_layout(t->process->mm);
 		size_t n = mm_peek(t->process->mm, layout->aux_start, data, vb_min(layout->aux_bytes, (uint64_t)sizeof(data)));
 		put_slice((char *)data, n, s);
+	} else if (skip(&s, "siginfo:read::")) {
+		const struct debug_task *d = t->debug;
+		if (d && d->held.signo)
+			put_slice((const char *)&d->held, sizeof(d->held), s);
+		else
+			reply_text("E01");
 	} else if (skip(&s, "exec-file:read:")) {
 		const char *colon = strchr(s, ':'); /* the annex is a process id, or empty */
 		put_slice(t->process->comm_exe, strlen(t->process->comm_exe), colon ? colon + 1 : "");

@@ -347,7 +347,7 @@ static void user_command(const char *s)
 static void query(const char *s)
 {
 	if (skip(&s, "Supported"))
-		reply_text("PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;"
+		reply_text("PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;"
 			   "vContSupported+;swbreak+;QPassSignals+",
 			GDB_PACKET_BYTES - 1);
 	else if (skip(&s, "Xfer:"))
