@@ -1,4 +1,4 @@
-/* System-call sites. Owns nothing but the table it fills; the files are hostile only in that they may not crash us: a program
+/* Sites of `syscall` and `cpuid`. Owns nothing but the table it fills; the files are hostile only in that they may not crash us: a program
  * that lies about its own code harms nobody but itself.
  *
  * What makes a site safe is that nothing branches behind the first of its bytes. Instead of a disassembly of everything, which
@@ -36,7 +36,7 @@ struct finder {
 	uint8_t *marks; /* of each byte of the file; only bytes near sites are written */
 	ZydisDecoder decoder;
 	struct sites *ret;
-	size_t *calls; /* offsets of 0f 05 */
+	size_t *calls; /* offsets of 0f 05 and 0f a2 */
 	size_t call_count;
 };
 
@@ -150,6 +150,7 @@ static bool movable(const ZydisDecodedInstruction *d)
 		return false;
 	default:
 		return d->mnemonic != ZYDIS_MNEMONIC_ENDBR64 /* only there to be branched to */ &&
+		       d->mnemonic != ZYDIS_MNEMONIC_CPUID /* a site of its own */ &&
 		       !(d->attributes & ZYDIS_ATTRIB_IS_RELATIVE);
 	}
 }
@@ -252,6 +253,7 @@ static bool choose_window(const struct finder *f, const struct code *c, size_t t
 			*ret = (struct vb_site){.nid = f->nid,
 				.offset = c->at[first].offset,
 				.syscall_at = c->at[c->call].offset - c->at[first].offset,
+				.kind = f->file[c->at[c->call].offset + 1] == 0xa2 ? VB_SITE_CPUID : VB_SITE_SYSCALL,
 				.length = c->at[last].offset + c->at[last].length - c->at[first].offset};
 			return true;
 		}
@@ -279,8 +281,11 @@ static int find_calls(struct finder *f)
 
 		if (!executable(s))
 			continue;
-		while (at < end && (at = memmem(at, end - at, "\x0f\x05", 2))) {
+		while (at < end && (at = memchr(at, 0x0f, end - at))) {
 			size_t offset = at - f->file;
+
+			if (++at == end || (*at != 0x05 && *at != 0xa2))
+				continue;
 
 			if (f->call_count % 256 == 0) {
 				size_t *grown = realloc(f->calls, (f->call_count + 256) * sizeof(*grown));
@@ -290,7 +295,7 @@ static int find_calls(struct finder *f)
 				f->calls = grown;
 			}
 			f->calls[f->call_count++] = offset;
-			at += 2;
+			at++;
 		}
 	}
 	return 0;
@@ -333,7 +338,7 @@ static int find_sites(struct finder *f)
 			continue; /* segments that share bytes of the file */
 		if (!decode_around(f, segment_of(f, f->calls[i]), f->calls[i], around))
 			continue;
-		f->ret->calls++;
+		f->ret->calls += f->file[f->calls[i] + 1] == 0x05;
 		if (!is_sigreturn(f, f->calls[i]) && choose_window(f, around, taken_to, &site)) {
 			taken_to = site.offset + site.length;
 			r = add_site(f->ret, &site);

@@ -7,7 +7,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "host/processor.h"
 #include "monitor/cell.h"
+#include "monitor/registry.h"
 
 /* Less than a huge page, which the host would have to clear as a whole. */
 #define BUILD_BYTES (VB_BOOT_MAX_BYTES - 4096)
@@ -67,6 +69,12 @@ static void fill(struct monitor *m, struct builder *b)
 		boot->volume[i].target = append_string(b, o->volumes[i].target);
 		boot->volume[i].flags = o->volumes[i].read_only;
 	}
+	const char *folder;
+	struct vb_error ignored;
+	struct vb_cpuid cpuid[VB_CPUID_MAX];
+	if (registry_runtime_dir(&folder, &ignored) == 0)
+		boot->cpuid_count = cpuid_answers(folder, cpuid, VB_CPUID_MAX);
+	boot->cpuid = append(b, cpuid, boot->cpuid_count * sizeof(*cpuid));
 	memcpy(boot->stdio, m->stdio, sizeof(boot->stdio));
 	boot->memory_bytes = o->memory_bytes;
 	boot->image_bytes = o->image_bytes;

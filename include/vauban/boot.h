@@ -39,6 +39,16 @@ struct vb_boot_stdio {
 	uint32_t same_as; /* index of an earlier standard descriptor with the same open file description, or its own */
 };
 
+/* One answer of the CPUID instruction, as every cell on this machine is to see it. Where virtual machines trap CPUID, a C
+ * library's start-up asks it so often that it takes longer than all else. */
+struct vb_cpuid {
+	uint32_t leaf;
+	uint32_t subleaf; /* VB_CPUID_ANY: the leaf has none */
+	uint32_t eax, ebx, ecx, edx;
+};
+#define VB_CPUID_ANY 0xffffffffu
+#define VB_CPUID_MAX 169u /* and an end mark: one page */
+
 struct vb_boot_volume {
 	uint32_t target; /* offset of the NUL-terminated mount point within the boot file */
 	uint32_t flags;  /* 1: read-only */
@@ -60,6 +70,8 @@ struct vb_boot {
 	uint32_t hostname;
 	uint32_t uid, gid;
 	uint32_t group_count;
+	uint32_t cpuid_count;
+	uint32_t cpuid; /* offset of cpuid_count struct vb_cpuid; 0 of them: the instruction is left alone */
 	uint32_t groups; /* offset of group_count uint32_t, 4-aligned */
 	uint32_t volume_count;
 	struct vb_boot_volume volume[VB_BOOT_MAX_VOLUMES];

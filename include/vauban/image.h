@@ -23,19 +23,21 @@ struct vb_image_trailer {
 	uint8_t sha256[32]; /* of everything before the trailer: checked by `vauban image verify`, not at start */
 };
 
-/* A system-call site that may be rewritten to a jump, found by the image builder (image/sites.c), used by the kernel.
+/* A site of `syscall` (or, of the same length, `cpuid`) that may be rewritten to a jump, found by the image builder (image/sites.c), used by the kernel.
  *
  * The `length` bytes at `offset` of file `nid` are whole instructions, `syscall` among them at `syscall_at`; all others
  * are position independent and no branch, and nothing branches to any byte after the first. length >= 5.
  * The kernel replaces the first 5 by a jump to a trampoline that runs the instructions before `syscall`, enters the
  * kernel, runs those after it, and jumps back to offset + length.
  * Sorted by (nid, offset), ranges do not overlap and do not cross a 4096-byte boundary. */
+enum vb_site_kind { VB_SITE_SYSCALL = 0, VB_SITE_CPUID = 1 };
 struct vb_site {
 	uint64_t nid;    /* EROFS inode */
 	uint64_t offset; /* in the file */
 	uint8_t syscall_at;
 	uint8_t length; /* at most VB_SITE_MAX_BYTES */
-	uint8_t reserved[6];
+	uint8_t kind;   /* enum vb_site_kind */
+	uint8_t reserved[5];
 };
 
 #define VB_SITE_MAX_BYTES 32u

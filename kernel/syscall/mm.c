@@ -3,6 +3,7 @@
  */
 #include "kernel/mm/internal.h"
 #include "kernel/syscall/define.h"
+#include "kernel/task/patch.h"
 
 /* uapi/asm-generic/mman-common.h, uapi/linux/mman.h */
 enum { PROT_SEM = 8, PROT_GROWSDOWN = 0x01000000, PROT_GROWSUP = 0x02000000 };
@@ -55,6 +56,9 @@ SYSCALL(mmap, uint64_t addr, uint64_t len, uint64_t prot, uint64_t flags, int fd
 			return -EBADF;
 	}
 	long r = mm_map(my_mm(), addr, len, (int)prot, (int)flags, file, file ? offset : 0);
+
+	if (r >= 0 && file && prot & PROT_X)
+		patch_mapped(my_mm(), (uint64_t)r, vb_page_up(len));
 	if (file)
 		file_unref(file);
 	return r;

@@ -9,6 +9,7 @@
 #include "kernel/mm/mm.h"
 #include "kernel/platform/platform.h"
 #include "kernel/syscall/define.h"
+#include "kernel/task/patch.h"
 
 #include <asm/fcntl.h>
 #include <linux/auxvec.h>
@@ -90,6 +91,8 @@ static int map_segment(struct mm *mm, struct file *f, const struct elf_segment *
 		r = mm_map(mm, start, zero - start, prot, MAP_PRIVATE_ | MAP_FIXED_, f, vb_page_down(seg->offset));
 		if (r < 0)
 			return (int)r;
+		if (prot & PROT_X)
+			patch_mapped(mm, start, zero - start);
 		if (seg->memsz > seg->filesz && prot & PROT_W && zero_user(file_end, zero - file_end))
 			return -ENOMEM;
 	}
@@ -348,6 +351,7 @@ static int load_program(struct load *l, struct file *f, const struct elf_image *
 {
 	struct mm_layout *layout = mm_layout(l->mm);
 	uint64_t bias;
+	layout->vdso = vdso_map(l->mm);
 	int r = map_image(l->mm, f, elf, true, &bias);
 	if (r)
 		return r;
@@ -356,7 +360,6 @@ static int load_program(struct load *l, struct file *f, const struct elf_image *
 	l->start = l->program_entry = bias + elf->entry;
 	set_layout(layout, elf, bias);
 	mm_set_brk_start(l->mm, bias + elf->high);
-	layout->vdso = vdso_map(l->mm);
 	if (elf->interp_bytes)
 		r = load_interpreter(l, f, elf);
 	return r ? r : build_stack(l, s, path, current->regs);

@@ -5,7 +5,8 @@
  * A trampoline: the instructions before `syscall`, then
  *	lea after(%rip), %rcx; jmp *entry(%rip)
  * after: the instructions after it, then a jump back to the end of the site.
- * The address of the kernel's entry is the first word of the page.
+ * The address of the kernel's entry is the first word of the page. A `cpuid` site has the template of entry.S in place of
+ * the second line.
  */
 #include "kernel/task/patch.h"
 
@@ -19,14 +20,17 @@
 
 #define JUMP_BYTES 5
 #define ENTER_BYTES 13 /* lea and jmp */
+#define CPUID_BYTES ((size_t)(cpuid_template_end - cpuid_template))
 #define REACH ((2ull << 30) - (16ull << 20))
 
 void entry_from_call(void);
+extern const uint8_t cpuid_template[], cpuid_template_end[];
 
 struct patched {
 	uint64_t site;       /* first rewritten byte */
 	uint64_t trampoline; /* what its jump leads to */
 	uint8_t syscall_at, length;
+	uint8_t enter; /* bytes that stand for the instruction in the trampoline */
 };
 
 struct trampoline_page {
@@ -41,6 +45,7 @@ static const struct vb_site *sites;
 static size_t site_count;
 static struct patched *patched;
 static size_t patched_count, patched_room;
+static uint64_t cpuid_table; /* address of the table in the current program, 0: none */
 static struct list pages = LIST_INIT(pages);
 
 void patch_init(void)
@@ -49,11 +54,11 @@ void patch_init(void)
 	site_count = boot->sites_bytes / sizeof(*sites);
 }
 
-/* The row whose `syscall` instruction is at this file offset, or NULL. */
-static const struct vb_site *find_site(uint64_t nid, uint64_t offset)
+/* The first row after (nid, offset). */
+static size_t row_after(uint64_t nid, uint64_t offset)
 {
 	size_t low = 0, high = site_count;
-	while (low < high) { /* the last row at or before offset */
+	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 		const struct vb_site *s = &sites[mid];
 		if (s->nid < nid || (s->nid == nid && s->offset <= offset))
@@ -61,12 +66,21 @@ static const struct vb_site *find_site(uint64_t nid, uint64_t offset)
 		else
 			high = mid;
 	}
-	const struct vb_site *s = low ? &sites[low - 1] : NULL;
-	if (!s || s->nid != nid || s->offset + s->syscall_at != offset)
-		return NULL;
-	bool sane = s->length >= JUMP_BYTES && s->length <= VB_SITE_MAX_BYTES && s->syscall_at + 2 <= s->length &&
-		    (s->offset & (VB_PAGE_SIZE - 1)) + s->length <= VB_PAGE_SIZE;
-	return sane ? s : NULL;
+	return low;
+}
+
+static bool row_sane(const struct vb_site *s)
+{
+	return s->length >= JUMP_BYTES && s->length <= VB_SITE_MAX_BYTES && s->syscall_at + 2 <= s->length &&
+	       (s->offset & (VB_PAGE_SIZE - 1)) + s->length <= VB_PAGE_SIZE;
+}
+
+/* The row whose `syscall` instruction is at this file offset, or NULL. */
+static const struct vb_site *find_site(uint64_t nid, uint64_t offset)
+{
+	size_t after = row_after(nid, offset);
+	const struct vb_site *s = after ? &sites[after - 1] : NULL;
+	return s && s->nid == nid && s->offset + s->syscall_at == offset && row_sane(s) ? s : NULL;
 }
 
 static struct patched *find_patched(uint64_t site)
@@ -114,10 +128,10 @@ static uint8_t *put_relative(uint8_t *at, uint64_t at_va, uint64_t target)
 }
 
 /* Writes the trampoline of the site whose original bytes are at `code`. Its address, or 0. */
-static uint64_t write_trampoline(uint64_t site, const uint8_t *code, const struct vb_site *s)
+static uint64_t write_trampoline(uint64_t site, const uint8_t *code, const struct vb_site *s, size_t enter)
 {
 	size_t before = s->syscall_at, after = s->length - before - 2u;
-	struct trampoline_page *p = page_near(site, before + ENTER_BYTES + after + JUMP_BYTES);
+	struct trampoline_page *p = page_near(site, before + enter + after + JUMP_BYTES);
 	if (!p)
 		return 0;
 	uint64_t start = p->va + p->used;
@@ -125,10 +139,16 @@ static uint64_t write_trampoline(uint64_t site, const uint8_t *code, const struc
 #define VA(ptr) (p->va + (uint64_t)((ptr) - p->bytes))
 	memcpy(at, code, before);
 	at += before;
-	memcpy(at, "\x48\x8d\x0d", 3); /* lea after(%rip), %rcx */
-	at = put_relative(at + 3, VA(at + 3), start + before + ENTER_BYTES);
-	memcpy(at, "\xff\x25", 2); /* jmp *entry(%rip) */
-	at = put_relative(at + 2, VA(at + 2), p->va);
+	if (s->kind == VB_SITE_CPUID) {
+		memcpy(at, cpuid_template, enter);
+		memcpy(at + 2, &cpuid_table, sizeof(cpuid_table)); /* the operand of its first instruction */
+		at += enter;
+	} else {
+		memcpy(at, "\x48\x8d\x0d", 3); /* lea after(%rip), %rcx */
+		at = put_relative(at + 3, VA(at + 3), start + before + enter);
+		memcpy(at, "\xff\x25", 2); /* jmp *entry(%rip) */
+		at = put_relative(at + 2, VA(at + 2), p->va);
+	}
 	memcpy(at, code + before + 2, after);
 	at += after;
 	*at = 0xe9; /* jmp back */
@@ -162,24 +182,16 @@ static uint64_t moved(const struct patched *p, uint64_t rip)
 		return rip;
 	if (offset <= p->syscall_at) /* before the call: the bytes are at the trampoline's start */
 		return p->trampoline + offset;
-	return p->trampoline + offset - 2 + ENTER_BYTES;
+	return p->trampoline + offset - 2 + p->enter;
 }
 
-void patch_site(struct regs *regs)
+/* Rewrites the site of row s at address site. */
+static void rewrite(struct mm *mm, uint64_t site, const struct vb_site *s)
 {
-	uint64_t call = regs->rip - 2;
-	struct area *a = mm_area_at_or_above(current->process->mm, call);
-	if (!a || a->start > call || !a->inode || !a->inode->image_nid || a->shared)
-		return;
-	const struct vb_site *s = find_site(a->inode->image_nid, a->offset + (call - a->start));
-	uint64_t site = call - (s ? s->syscall_at : 0);
-	if (!s || site < a->start)
-		return;
-
 	uint8_t code[VB_SITE_MAX_BYTES];
 	void *virt;
-	if (copy_from_user(code, site, s->length) || code[s->syscall_at] != 0x0f || code[s->syscall_at + 1] != 0x05 ||
-		(debug_attached && debug_breakpoints_in(site, s->length)) || mm_private_text(current->process->mm, site, &virt))
+	if (copy_from_user(code, site, s->length) || code[s->syscall_at] != 0x0f ||
+		code[s->syscall_at + 1] != (s->kind == VB_SITE_CPUID ? 0xa2 : 0x05) || mm_private_text(mm, site, &virt))
 		return;
 	struct patched *p = record(site);
 	if (!p)
@@ -187,7 +199,8 @@ void patch_site(struct regs *regs)
 	p->site = site;
 	p->length = s->length;
 	p->syscall_at = s->syscall_at;
-	p->trampoline = write_trampoline(site, code, s);
+	p->enter = s->kind == VB_SITE_CPUID ? (uint8_t)CPUID_BYTES : ENTER_BYTES;
+	p->trampoline = write_trampoline(site, code, s, p->enter);
 	if (!p->trampoline) {
 		*p = patched[--patched_count];
 		return;
@@ -200,13 +213,43 @@ void patch_site(struct regs *regs)
 		t->regs->rip = moved(p, t->regs->rip);
 }
 
+static bool patchable(const struct area *a, uint64_t addr)
+{
+	return a && a->start <= addr && a->inode && a->inode->image_nid && !a->shared;
+}
+
+void patch_site(struct regs *regs)
+{
+	struct mm *mm = current->process->mm;
+	uint64_t call = regs->rip - 2;
+	const struct area *a = mm_area_at_or_above(mm, call);
+	if (!patchable(a, call))
+		return;
+	const struct vb_site *s = find_site(a->inode->image_nid, a->offset + (call - a->start));
+	if (s && s->kind == VB_SITE_SYSCALL && call - s->syscall_at >= a->start)
+		rewrite(mm, call - s->syscall_at, s);
+}
+
+void patch_mapped(struct mm *mm, uint64_t addr, uint64_t len)
+{
+	const struct area *a = mm_area_at_or_above(mm, addr);
+	cpuid_table = mm_layout(mm)->vdso ? mm_layout(mm)->vdso + VB_PAGE_SIZE : 0;
+	if (!boot->cpuid_count || !cpuid_table || !patchable(a, addr) || !(a->prot & PROT_X))
+		return;
+	uint64_t nid = a->inode->image_nid, offset = a->offset + (addr - a->start), base = addr - offset;
+	for (size_t i = offset ? row_after(nid, offset - 1) : row_after(nid - 1, UINT64_MAX);
+		i < site_count && sites[i].nid == nid && sites[i].offset + sites[i].length <= offset + len; i++)
+		if (sites[i].kind == VB_SITE_CPUID && row_sane(&sites[i]))
+			rewrite(mm, base + sites[i].offset, &sites[i]);
+}
+
 static const struct patched *by_trampoline(uint64_t rip)
 {
 	if (!patch_in_trampoline(rip))
 		return NULL;
 	for (size_t i = 0; i < patched_count; i++) {
 		uint64_t offset = rip - patched[i].trampoline;
-		if (offset < (uint64_t)patched[i].length - 2 + ENTER_BYTES + JUMP_BYTES)
+		if (offset < (uint64_t)patched[i].length - 2 + patched[i].enter + JUMP_BYTES)
 			return &patched[i];
 	}
 	return NULL;
@@ -226,9 +269,9 @@ uint64_t patch_user_rip(uint64_t rip)
 	if (!p)
 		return rip;
 	uint64_t offset = rip - p->trampoline;
-	if (offset < p->syscall_at + (uint64_t)ENTER_BYTES) /* on the way to the call */
+	if (offset < p->syscall_at + (uint64_t)p->enter) /* on the way to the call */
 		return p->site + vb_min(offset, (uint64_t)p->syscall_at);
-	return vb_min(p->site + offset - ENTER_BYTES + 2, p->site + p->length);
+	return vb_min(p->site + offset - p->enter + 2, p->site + p->length);
 }
 
 uint64_t patch_resume_rip(uint64_t rip)

@@ -8,6 +8,9 @@
 #include "kernel/task/task.h"
 
 void patch_init(void);
+/* An executable private file mapping was made at addr: its `cpuid` instructions are rewritten at once, since no signal
+ * would ever ask for it. They answer from the boot page's table. */
+void patch_mapped(struct mm *mm, uint64_t addr, uint64_t len);
 /* A call arrived by SIGSYS with regs->rip after the instruction: rewrite its site if the table allows. Moves regs->rip,
  * and that of every other thread inside the rewritten bytes, into the trampoline. */
 void patch_site(struct regs *regs);

@@ -210,4 +210,32 @@ stub_sigreturn:
 	syscall
 stub_sigreturn_ip:
 
+/* Copied into the trampolines of `cpuid` sites: rbx, the first word's immediate, is the table (struct vb_cpuid, ended by
+ * leaf -1). Uses only registers that the instruction sets; the flags are lost. */
+	.section .rodata
+	.globl cpuid_template, cpuid_template_end
+	.hidden cpuid_template, cpuid_template_end
+cpuid_template:
+	movabs $0x1122334455667788, %rbx
+1:	mov (%rbx), %edx
+	cmp $-1, %edx
+	je 3f
+	cmp %eax, %edx
+	jne 2f
+	mov 4(%rbx), %edx
+	cmp $-1, %edx
+	je 4f
+	cmp %ecx, %edx
+	je 4f
+2:	add $24, %rbx
+	jmp 1b
+3:	cpuid
+	jmp 5f
+4:	mov 8(%rbx), %eax
+	mov 16(%rbx), %ecx
+	mov 20(%rbx), %edx
+	mov 12(%rbx), %ebx
+5:
+cpuid_template_end:
+
 	.section .note.GNU-stack, "", @progbits
