@@ -194,7 +194,7 @@ static long advise_populate(uint64_t start, uint64_t end, int access)
 		struct vm_area *v = area_at(my_mm(), start);
 		if (!v)
 			return -ENOMEM;
-		if (v->a.kernel || !(v->a.prot & (access == PROT_W ? PROT_W : PROT_R | PROT_W | PROT_X)))
+		if (v->a.kernel || !(v->a.prot & access))
 			return -EINVAL;
 		uint64_t to = vb_min(end, v->a.end);
 		int r = mm_populate(my_mm(), start, to - start, access);
