@@ -176,6 +176,7 @@ int task_sleep(uint64_t deadline_ns, bool interruptible)
 
 void task_yield(void)
 {
+	serve();
 	if (!list_empty(&run_queue))
 		schedule();
 }
