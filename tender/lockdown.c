@@ -20,6 +20,7 @@
 #include <linux/seccomp.h>
 
 #define NOBODY 65534
+#define EINVAL_ 22
 #define SIGKILL_ 9
 
 /* --- the filter, as data --- */
@@ -268,7 +269,7 @@ static void install_handlers(const struct lockdown *l)
 
 void lockdown_enter(const struct lockdown *l)
 {
-	bool root = HOST1(__NR_geteuid, 0) == 0, user_namespace = false, empty_root = false;
+	bool root = HOST1(__NR_geteuid, 0) == 0, user_namespace = false, empty_root = false, nobody = false;
 	long parent = HOST1(__NR_getppid, 0);
 
 	/* 1. A root directory with nothing in it. Root may simply change it; others need a user namespace to. */
@@ -280,8 +281,13 @@ void lockdown_enter(const struct lockdown *l)
 	/* 2. Nobody, without a capability, never to gain one. */
 	if (root) {
 		HOST2(__NR_setgroups, 0, 0);
-		if (HOST3(__NR_setresgid, NOBODY, NOBODY, NOBODY) < 0 || HOST3(__NR_setresuid, NOBODY, NOBODY, NOBODY) < 0)
-			tender_fail("become nobody", 0);
+		long r = HOST3(__NR_setresgid, NOBODY, NOBODY, NOBODY);
+		if (r == 0)
+			r = HOST3(__NR_setresuid, NOBODY, NOBODY, NOBODY);
+		/* The root of a user namespace that maps no nobody is an ordinary user outside: it stays what it is. */
+		if (r < 0 && r != -EINVAL_)
+			tender_fail("become nobody", r);
+		nobody = r == 0;
 	}
 	drop_capabilities();
 	long r = HOST5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -306,6 +312,6 @@ void lockdown_enter(const struct lockdown *l)
 	/* 6. The filter, last: it forbids everything above. */
 	install_handlers(l);
 	tender_note("lockdown: user_namespace=%d empty_root=%d landlock=%d nobody=%d no_new_privs=1 capabilities=0 seccomp=1", user_namespace,
-		empty_root, landlock, root);
+		empty_root, landlock, nobody);
 	install_filter(l);
 }
