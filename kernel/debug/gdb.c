@@ -13,6 +13,7 @@
 
 #define BREAKPOINTS_MAX 256
 #define RFLAGS_TF       0x100ull
+#define FAULTS          (sig_bit(SIGSEGV) | sig_bit(SIGBUS) | sig_bit(SIGILL) | sig_bit(SIGFPE) | sig_bit(SIGTRAP))
 #define INT3            0xcc
 #define SI_CODE_STEP    2 /* TRAP_TRACE */
 
@@ -156,18 +157,25 @@ void gdb_kill(void)
 	gdb_detach();
 }
 
+/* The connection is gone: a signal that the program never saw goes on its way. (A debugger that detaches has dropped it,
+ * and a fault comes again by itself.) */
+static void release_held_signals(void)
+{
+	list_for_each(t, &program()->threads, struct task, thread_node)
+	{
+		struct debug_task *d = t->debug;
+		if (d && d->held.signo)
+			resume_with_signal(t, d, sig_bit(d->held.signo) & FAULTS && d->held.code > 0 ? 0 : d->held.signo);
+	}
+}
+
 void gdb_detach(void)
 {
 	for (unsigned i = 0; i < BREAKPOINTS_MAX; i++)
 		if (breakpoints[i].addr)
 			gdb_breakpoint_remove(breakpoints[i].addr);
 	steps_end();
-	list_for_each(t, &program()->threads, struct task, thread_node)
-	{
-		struct debug_task *d = t->debug;
-		if (d && d->held.signo) /* the program never saw it */
-			resume_with_signal(t, d, d->held.signo);
-	}
+	list_for_each(t, &program()->threads, struct task, thread_node) if (t->debug)((struct debug_task *)t->debug)->held.signo = 0;
 	gdb_vfile_close_all();
 	attach(false);
 	pass_signals = 0;
@@ -283,6 +291,7 @@ void debug_message(const void *payload, size_t len, uint32_t tag)
 		gdb_stop = (struct gdb_stop){.tid = t ? t->tid : 0, .signal = SIGTRAP};
 		task_want_work();
 	} else if (tag == 2 && debug_attached) {
+		release_held_signals();
 		gdb_detach();
 	} else if (tag == 0 && debug_attached && program()) {
 		remote_bytes(payload, len);
