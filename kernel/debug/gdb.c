@@ -249,9 +249,9 @@ size_t gdb_memory_read(uint64_t addr, void *dst, size_t len)
 	size_t n = memory() ? mm_peek(memory(), addr, dst, len) : 0;
 	for (unsigned i = 0; i < BREAKPOINTS_MAX; i++) {
 		const struct breakpoint *b = &breakpoints[i];
-		uint8_t *byte = (uint8_t *)dst + (b->planted - addr);
-		if (b->addr && b->planted - addr < n && *byte == INT3)
-			*byte = b->byte;
+		uint64_t offset = b->planted - addr;
+		if (b->addr && offset < n && ((uint8_t *)dst)[offset] == INT3)
+			((uint8_t *)dst)[offset] = b->byte;
 	}
 	return n;
 }
