@@ -18,7 +18,7 @@ extern char return_check[], return_end[];
 
 enum { SIGILL_ = 4, SIGTRAP_ = 5, SIGBUS_ = 7, SIGFPE_ = 8, SIGKILL_ = 9, SIGSEGV_ = 11, SIGALRM_ = 14, SIGIO_ = 29, SIGSYS_ = 31 };
 enum { TRAP_DEBUG = 1, TRAP_PAGE_FAULT = 14 };
-enum { RFLAGS_TF = 0x100 };
+enum { RFLAGS_TF = 0x100, USER_CS = 0x33 };
 enum { FAULT_WRITE = 2, FAULT_FETCH = 16 }; /* page-fault error code */
 
 /* The part of the host's ucontext_t that is used (arch/x86/include/uapi/asm/sigcontext.h). */
@@ -95,7 +95,7 @@ static void save_user(const struct host_context *c, struct regs *r)
 	*r = (struct regs){
 		.r15 = c->r15, .r14 = c->r14, .r13 = c->r13, .r12 = c->r12, .rbp = c->rbp, .rbx = c->rbx, .r11 = c->r11,
 		.r10 = c->r10, .r9 = c->r9, .r8 = c->r8, .rax = c->rax, .rcx = c->rcx, .rdx = c->rdx, .rsi = c->rsi, .rdi = c->rdi,
-		.orig_rax = (uint64_t)-1, .rip = c->rip, .cs = 0x33, .rflags = c->rflags, .rsp = c->rsp, .ss = 0x2b,
+		.orig_rax = (uint64_t)-1, .rip = c->rip, .cs = USER_CS, .rflags = c->rflags, .rsp = c->rsp, .ss = 0x2b,
 	};
 }
 
@@ -128,6 +128,7 @@ void signal_handler(int sig, void *info, void *context)
 	}
 	struct regs *regs = (struct regs *)(cpu_kstack_top - sizeof(struct regs));
 	save_user(c, regs);
+	c->cs = USER_CS; /* a far jump or sysenter may have left 64-bit mode */
 	c->rip = (uint64_t)entry_from_signal;
 	c->rsp = (uint64_t)regs;
 	c->rflags &= ~0x500ull; /* no single step, no backward strings */
