@@ -91,7 +91,7 @@ struct program {
 static unsigned emit(struct program *p, uint16_t code, uint32_t k)
 {
 	if (p->len == PROGRAM_MAX)
-		tender_fail("assemble filter", 0);
+		tender_fail("the seccomp filter is too long", 0);
 	p->code[p->len] = (struct sock_filter){ .code = code, .k = k };
 	return p->len++;
 }
@@ -298,7 +298,7 @@ void lockdown_enter(const struct lockdown *l)
 	/* 3. Dies with its monitor. The check closes the window in which the monitor died before. */
 	HOST5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL_, 0, 0, 0);
 	if (HOST1(__NR_getppid, 0) != parent && !user_namespace)
-		tender_fail("find the monitor alive", 0);
+		tender_fail("the monitor is gone", 0);
 
 	/* 4. No file to open by any path, even if the root is still there; no TCP, no signals to others. */
 	bool landlock = landlock_all();

@@ -8,6 +8,7 @@
 
 #include <vauban/message.h>
 
+#include <asm/errno.h>
 #include <asm/unistd.h>
 #include <elf.h>
 #include <linux/fcntl.h>
@@ -22,6 +23,9 @@
 
 #define KERNEL_SEGMENTS_MAX 8
 #define ARENA_START_BYTES (160u << 10) /* what a kernel takes of its memory until the program's first instruction */
+
+static const char damaged_kernel[] = "vauban-kernel-process is damaged: build or install Vauban again";
+static const char other_build[] = "vauban, vauban-tender and vauban-kernel-process are not of the same build: build or install Vauban again";
 
 _Noreturn void kernel_jump(struct vb_boot *boot, uint64_t start, uint64_t stack_top);
 _Noreturn void tender_main(uint64_t *stack);
@@ -50,7 +54,11 @@ void tender_note(const char *fmt, ...)
 _Noreturn void tender_fail(const char *what, long code)
 {
 	char text[300];
-	vb_snprintf(text, sizeof(text), "tender: %s failed (error %ld)", what, -code);
+	if (code)
+		vb_snprintf(text, sizeof(text), "tender: %s failed (error %ld%s)", what, -code,
+			code == -ENOMEM ? ": no memory; see `ulimit -v`" : "");
+	else
+		vb_snprintf(text, sizeof(text), "tender: %s", what);
 	send_log(0, text);
 	for (;;)
 		HOST1(__NR_exit_group, 125);
@@ -87,13 +95,13 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 	struct {
 		Elf64_Ehdr eh;
 		Elf64_Phdr ph[KERNEL_SEGMENTS_MAX];
-	} head;
+	} head = { 0 };
 	uint64_t top = 0, used = 0, rela = 0, rela_bytes = 0;
 	const Elf64_Dyn *dyn = NULL;
 
 	checked("read kernel file", HOST4(__NR_pread64, VB_FD_KERNEL, &head, sizeof(head), 0));
-	if (head.eh.e_phoff != sizeof(head.eh) || head.eh.e_phnum > KERNEL_SEGMENTS_MAX)
-		tender_fail("kernel file check", 0);
+	if (head.eh.e_phoff != sizeof(head.eh) || head.eh.e_phnum > KERNEL_SEGMENTS_MAX || head.eh.e_shoff > file_bytes(VB_FD_KERNEL))
+		tender_fail(damaged_kernel, 0);
 	for (const Elf64_Phdr *ph = head.ph; ph < head.ph + head.eh.e_phnum; ph++) {
 		if (ph->p_type == PT_DYNAMIC)
 			dyn = (const Elf64_Dyn *)(base + ph->p_vaddr);
@@ -122,13 +130,15 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 	}
 	for (const Elf64_Rela *r = (const Elf64_Rela *)rela; (uint64_t)r < rela + rela_bytes; r++) {
 		if (ELF64_R_TYPE(r->r_info) != R_X86_64_RELATIVE)
-			tender_fail("relocate kernel", 0);
+			tender_fail(damaged_kernel, 0);
 		*(uint64_t *)(base + r->r_offset) = base + (uint64_t)r->r_addend;
 	}
 
 	const struct vb_kernel_table *table = (const struct vb_kernel_table *)(base + head.eh.e_entry);
-	if (table->magic != VB_KERNEL_MAGIC)
-		tender_fail("kernel file check", 0);
+	if (head.eh.e_entry > top - sizeof(*table) || table->magic != VB_KERNEL_MAGIC)
+		tender_fail(damaged_kernel, 0);
+	if (table->boot_version != VB_BOOT_VERSION)
+		tender_fail(other_build, 0);
 	boot->kernel_base = base;
 	boot->kernel_bytes = top;
 	boot->kernel_arena_offset = used;
@@ -165,9 +175,10 @@ _Noreturn void tender_main(uint64_t *stack)
 	uint64_t image_bytes = file_bytes(VB_FD_IMAGE), memory_bytes = file_bytes(VB_FD_MEMORY);
 	uint64_t at = base + (64ull << 20);
 	struct vb_boot *boot = map_at("map boot page", at, boot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, VB_FD_BOOT, 0);
-	if (boot->magic != VB_BOOT_MAGIC || boot->version != VB_BOOT_VERSION || boot->memory_bytes != memory_bytes ||
-		boot->image_bytes > image_bytes)
-		tender_fail("boot page check", 0);
+	if (boot->magic != VB_BOOT_MAGIC || boot->version != VB_BOOT_VERSION)
+		tender_fail(other_build, 0);
+	if (boot->memory_bytes != memory_bytes || boot->image_bytes > image_bytes)
+		tender_fail("the image has shrunk", 0);
 
 	lock.kernel = load_kernel(boot, base);
 	at += boot_bytes + (1ull << 20);
@@ -184,7 +195,7 @@ _Noreturn void tender_main(uint64_t *stack)
 	boot->host_hwcap = aux_value(aux, 16 /* AT_HWCAP */);
 	boot->host_hwcap2 = aux_value(aux, 26 /* AT_HWCAP2 */);
 	if (!(boot->host_hwcap2 & 2))
-		tender_fail("this processor or host lacks FSGSBASE, which the process platform needs: check", 0);
+		tender_fail("this processor or host lacks FSGSBASE, which the process platform needs; Linux 5.9 or later has it", 0);
 
 	/* A message from the monitor raises SIGIO, so that it is noticed while the program computes. */
 	checked("F_SETOWN", HOST3(__NR_fcntl, VB_FD_MONITOR, F_SETOWN_, HOST1(__NR_getpid, 0)));

@@ -30,7 +30,7 @@ long host_call(long nr, long a, long b, long c, long d, long e, long f);
 #define HOST5(nr, a, b, c, d, e) host_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define HOST6(nr, a, b, c, d, e, f) host_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* Tells the monitor and exits 125: nothing untrusted has run yet. code: -errno or 0. */
+/* Tells the monitor and exits 125: nothing untrusted has run yet. code: -errno of what failed; 0: what is the whole story. */
 _Noreturn void tender_fail(const char *what, long code);
 void tender_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
-#define VB_BOOT_VERSION 1u
+/* Tells builds apart that don't fit together: the tender compares its own with those of boot page and kernel. */
+#define VB_BOOT_VERSION (2u << 24 | (uint32_t)sizeof(struct vb_boot))
 #define VB_BOOT_MAX_BYTES (2u << 20) /* header + strings; argv and environment are bounded by this */
 #define VB_BOOT_MAX_VOLUMES 16u
 

@@ -42,6 +42,7 @@ enum vb_fd {
 #define VB_KERNEL_MAGIC 0x6c656e72656b6276ull /* "vbkernel" */
 struct vb_kernel_table {
 	unsigned long long magic;
+	unsigned long long boot_version; /* VB_BOOT_VERSION */
 	unsigned long long start;        /* void start(struct vb_boot *), on the stack below */
 	unsigned long long stack_top;    /* of the boot stack */
 	unsigned long long signal;       /* SA_SIGINFO handler for every signal that the kernel takes */

@@ -533,12 +533,12 @@ struct dentry *rootfs_mount(void)
 	int r = boot->image_bytes ? erofs_open(&rootfs_image, (const void *)boot->image_base, boot->image_bytes) : 0;
 
 	if (r)
-		kpanic("image: no usable EROFS file system: error %d", -r);
+		start_fail(125, r, "root file system");
 	root = rootfs_image.bytes ? inode_of_image(&root_fs, rootfs_image.root_nid, &r) : inode_new(&root_fs, S_IFDIR | 0755);
 	struct dentry *d = root ? dentry_new_root(&root->inode) : NULL;
 
 	if (!d)
-		kpanic("image: no root directory: error %d", -r);
+		start_fail(125, root ? -ENOMEM : r, "root file system");
 	if (root->has_lower && !erofs_lookup(&rootfs_image, &root->lower, ".vauban", 7, &e) && !reserve_hidden(root, 1))
 		hide(root, ".vauban");
 	rootfs_keep(root);

@@ -53,7 +53,7 @@ int fs_mount_at(const char *path, struct inode *root)
 static void must(int r, const char *what)
 {
 	if (r)
-		kpanic("file system: %s: error %d", what, -r);
+		start_fail(125, r, "%s", what);
 }
 
 static void mount_everything(void)
@@ -108,7 +108,7 @@ void fs_init(void)
 	p->fs = kzalloc(sizeof(*p->fs));
 	p->files = file_table_new();
 	if (!p->fs || !p->files)
-		kpanic("file system: no memory to start");
+		start_fail(125, -ENOMEM, "file system");
 	*p->fs = (struct fs_context){.refs = 1, .root = root, .cwd = root};
 	dentry_ref(root);
 	current->creds.fsuid = current->creds.fsgid = 0;
@@ -123,17 +123,14 @@ void fs_init(void)
 
 	if (!r && inode_permission(d->inode, 1))
 		r = -EACCES;
-	if (r) {
-		klog(0, "working directory %s: %s; choose another with -w", cwd,
-			r == -ENOTDIR ? "not a directory in the image" : "can't be entered");
-		platform_halt(126);
-	}
+	if (r)
+		start_fail(125, r, "working directory %s (choose another with -w)", cwd);
 	dentry_unref(p->fs->cwd);
 	p->fs->cwd = d;
 	for (int fd = 0; fd < 3; fd++) {
 		struct file *f = stdio_file(fd);
 
 		if (f && fd_install_at(f, fd, false) < 0)
-			kpanic("file system: no memory for standard descriptors");
+			start_fail(125, -ENOMEM, "standard descriptors");
 	}
 }

@@ -22,7 +22,7 @@ static char **boot_vector(uint32_t offset, uint32_t count)
 {
 	char **v = kmalloc((count + 1ull) * sizeof(*v));
 	if (!v)
-		kpanic("no memory for the program's arguments: give the cell more with -m");
+		start_fail(125, -ENOMEM, "arguments and environment");
 	const char *s = vb_boot_string(boot, offset);
 	for (uint32_t i = 0; i < count; i++, s += strlen(s) + 1)
 		v[i] = (char *)s;
@@ -30,21 +30,55 @@ static char **boot_vector(uint32_t offset, uint32_t count)
 	return v;
 }
 
-static _Noreturn void cell_fail(int error)
+_Noreturn void start_fail(int status, int error, const char *fmt, ...)
 {
-	const char *program = vb_boot_string(boot, boot->program);
-	bool missing = error == -ENOENT || error == -ENOTDIR;
-	const char *why = missing ? "not found in the image, or its interpreter is missing there" :
-			  error == -ENOEXEC ? "not a program for x86-64 Linux" :
-			  error == -EACCES ? "permission denied (not an executable file)" :
-			  error == -ENOMEM ? "the cell has too little memory: give it more with -m" : "cannot be executed";
-	klog(0, "%s: %s (error %d)", program, why, -error);
+	static const struct {
+		int error;
+		const char *why;
+	} reasons[] = {
+		{ ENOENT, "not found in the image, or its interpreter is missing there" },
+		{ ENOTDIR, "there is a file in the image where a folder is needed" },
+		{ ENOEXEC, "not a program for x86-64 Linux, or damaged" },
+		{ EACCES, "permission denied" },
+		{ ELOOP, "too many symbolic links, or scripts that interpret each other" },
+		{ ENOMEM, "the cell has too little memory: give it more with -m" },
+		{ EUCLEAN, "the image is damaged: check it with `vauban image verify`, build it again" },
+		{ EINVAL, "the image is damaged: check it with `vauban image verify`, build it again" },
+		{ EOPNOTSUPP, "the image is damaged, or of a kind that only Linux reads: check it with `vauban image verify`" },
+	};
+	const char *why = "failed";
+	char what[300];
+	va_list ap;
+	va_start(ap, fmt);
+	vb_vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	for (unsigned i = 0; i < VB_ARRAY_LEN(reasons); i++)
+		if (reasons[i].error == -error)
+			why = reasons[i].why;
+	klog(0, "%s: %s (error %d)", what, why, -error);
 	struct {
 		struct vb_message header;
 		struct vb_msg_exit body;
-	} m = { { VB_MSG_EXIT, 0 }, { .status = missing ? 127 : 126 } };
+	} m = { { VB_MSG_EXIT, 0 }, { .status = status } };
 	platform_send(&m, sizeof(m), NULL, 0);
 	platform_halt(0);
+}
+
+/* As a shell would tell of it; 125 if that has nothing to do with the program. */
+static int exec_status(int error)
+{
+	switch (-error) {
+	case ENOENT:
+	case ENOTDIR:
+		return 127;
+	case EUCLEAN:
+	case EINVAL:
+	case EOPNOTSUPP:
+	case ENOMEM:
+		return 125;
+	default:
+		return 126;
+	}
 }
 
 /* The first task, on its own kernel stack. */
@@ -60,7 +94,7 @@ void task_first_run(struct regs *regs)
 	kfree(argv);
 	kfree(envp);
 	if (error)
-		cell_fail(error);
+		start_fail(exec_status(error), error, "%s", vb_boot_string(boot, boot->program));
 	struct vb_message running = { .type = VB_MSG_RUNNING };
 	platform_send(&running, sizeof(running), NULL, 0);
 	debug_init();
@@ -75,6 +109,6 @@ _Noreturn void kernel_main(struct vb_boot *b)
 	patch_init();
 	struct process *p = process_new_first();
 	if (!p)
-		kpanic("no memory to start: give the cell more with -m");
+		start_fail(125, -ENOMEM, "start");
 	sched_start(p->leader);
 }

@@ -93,6 +93,13 @@ WEAK void klog(int severity, const char *fmt, ...)
 	printf("\n");
 }
 
+WEAK _Noreturn void start_fail(int status, int error, const char *fmt, ...)
+{
+	printf("Bail out! start_fail: %s: error %d\n", fmt, error);
+	fflush(stdout);
+	_exit(status);
+}
+
 WEAK _Noreturn void kpanic(const char *fmt, ...)
 {
 	va_list ap;

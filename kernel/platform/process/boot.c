@@ -14,6 +14,7 @@ static _Noreturn void start(struct vb_boot *b);
 extern const struct vb_kernel_table kernel_start;
 const struct vb_kernel_table kernel_start = {
 	.magic = VB_KERNEL_MAGIC,
+	.boot_version = VB_BOOT_VERSION,
 	.start = (uint64_t)start,
 	.stack_top = (uint64_t)(boot_stack + sizeof(boot_stack)),
 	.signal = (uint64_t)signal_handler,
