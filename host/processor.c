@@ -1,12 +1,17 @@
-/* The CPUID table and its file. Asking a trapping processor everything takes a millisecond, so it is done once; two
- * answers are compared on each use, because a virtual machine may wake up on another processor.
+/* The CPUID table and its file. Asking a trapping processor everything takes a millisecond, and even one question more than
+ * all other work on the boot page, so it is done once a boot of the host: the host's kernel does not expect another
+ * processor under it either.
  */
 #include "host/processor.h"
 
 #include <cpuid.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SUBLEAVES_MAX 16u
@@ -42,12 +47,12 @@ static unsigned ask_range(uint32_t first, struct vb_cpuid *ret, unsigned max)
 		unsigned subleaves = has_subleaves(leaf) ? SUBLEAVES_MAX : 1;
 		for (unsigned s = 0; s < subleaves; s++) {
 			ask(&a, leaf, subleaves > 1 ? s : VB_CPUID_ANY);
-			/* An empty answer ends most leaves; 0xd has gaps. The instruction itself answers what the table lacks. */
-			if (subleaves > 1 && s > 1 && leaf != 0xd && !a.eax && !a.ebx && !a.ecx && !a.edx)
-				break;
 			if (count == max)
 				return max + 1;
 			ret[count++] = a;
+			/* An empty answer ends most leaves, and programs ask up to it; 0xd has gaps. */
+			if (subleaves > 1 && s > 1 && leaf != 0xd && !a.eax && !a.ebx && !a.ecx && !a.edx)
+				break;
 		}
 	}
 	return count;
@@ -66,15 +71,18 @@ static unsigned ask_all(struct vb_cpuid *ret, unsigned max)
 	return count;
 }
 
-static int same_processor(const struct vb_cpuid *table, unsigned count)
+/* Of this boot, and not contrary to what the host tells each process for nothing: the features in leaf 1 edx. */
+static bool is_current(int fd, const struct vb_cpuid *table, unsigned count)
 {
-	struct vb_cpuid one, seven;
-	unsigned same = 0;
-	ask(&one, 1, VB_CPUID_ANY);
-	ask(&seven, 7, 0);
+	struct stat st;
+	struct timespec now, up;
+	if (fstat(fd, &st) || clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up) || st.st_ctime <= now.tv_sec - up.tv_sec)
+		return false;
+	uint32_t features = (uint32_t)getauxval(AT_HWCAP);
 	for (unsigned i = 0; i < count; i++)
-		same += !memcmp(&table[i], &one, sizeof(one)) || !memcmp(&table[i], &seven, sizeof(seven));
-	return same == 2;
+		if (table[i].leaf == 1)
+			return (table[i].edx & features) == features;
+	return false;
 }
 
 unsigned cpuid_answers(const char *folder, struct vb_cpuid *ret, unsigned max)
@@ -84,9 +92,10 @@ unsigned cpuid_answers(const char *folder, struct vb_cpuid *ret, unsigned max)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0) {
 		ssize_t n = read(fd, ret, max * sizeof(*ret));
-		close(fd);
 		unsigned count = n > 0 && n % sizeof(*ret) == 0 ? (unsigned)(n / sizeof(*ret)) : 0;
-		if (count && same_processor(ret, count))
+		bool current = is_current(fd, ret, count);
+		close(fd);
+		if (current)
 			return count;
 	}
 	unsigned count = ask_all(ret, max);

@@ -4,7 +4,7 @@
 
 #include <vauban/boot.h>
 
-/* Fills at most max answers, from the file in `folder` (private to the user) if it was made on this processor, else by asking
+/* Fills at most max answers, from the file in `folder` (private to the user) if it was made since the host booted, else by asking
  * and then writing the file. Returns how many; 0 if there are more than fit. */
 unsigned cpuid_answers(const char *folder, struct vb_cpuid *ret, unsigned max);
 
