@@ -178,6 +178,13 @@ static void dispatch(struct monitor *m, const char *packet, size_t len)
 	r->handle(m, header.tag, packet + sizeof(header), payload);
 }
 
+/* An empty packet looks like the end of the connection. */
+static bool peer_gone(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
 void messages_ready(struct monitor *m, int fd, short revents, void *arg)
 {
 	static char packet[VB_MESSAGE_MAX_BYTES] __attribute__((aligned(8)));
@@ -187,7 +194,9 @@ void messages_ready(struct monitor *m, int fd, short revents, void *arg)
 		ssize_t n = recv(m->socket, packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n == 0 || (n < 0 && (errno != EAGAIN || !m->tender)))
+		if (n == 0 && !peer_gone(m->socket))
+			tender_condemn(m, "an empty message");
+		else if (n == 0 || (n < 0 && (errno != EAGAIN || !m->tender)))
 			watch_remove(m, m->socket); /* the tender is gone: SIGCHLD tells the rest */
 		if (n <= 0)
 			return;
