@@ -108,13 +108,14 @@ int inode_change(struct inode *inode, struct attr_change *change)
 	if (!inode->ops || !inode->ops->setattr)
 		return -EPERM;
 	if (change->valid & (ATTR_UID | ATTR_GID) && !S_ISDIR(inode->mode)) {
-		uint32_t mode = change->valid & ATTR_MODE ? change->mode : inode->mode;
+		uint32_t mode = inode->mode & ~(uint32_t)S_ISUID;
 
-		mode &= ~(uint32_t)S_ISUID;
 		if (mode & S_IXGRP || (!in_group(inode->gid) && !capable(CAP_FSETID)))
 			mode &= ~(uint32_t)S_ISGID;
-		change->mode = mode;
-		change->valid |= ATTR_MODE;
+		if (mode != inode->mode) { /* a volume can't change the mode of a symbolic link, not even to what it is */
+			change->mode = mode;
+			change->valid |= ATTR_MODE;
+		}
 	}
 	if (!(change->valid & ATTR_CTIME)) {
 		change->ctime_ns = (int64_t)now_realtime_ns();
