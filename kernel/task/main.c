@@ -81,10 +81,12 @@ static int exec_status(int error)
 	}
 }
 
-/* The first task, on its own kernel stack. */
+/* Any task's first steps on its kernel stack; the first task of all starts the program. */
 void task_first_run(struct regs *regs)
 {
 	static bool started;
+	task_reap();
+	signal_switched_in();
 	if (started)
 		return;
 	started = true;
