@@ -44,6 +44,24 @@ static uint32_t kind_of(int fd, const struct stat *st)
 	}
 }
 
+static struct vb_msg_stdio_stat stat_of(const struct stat *st)
+{
+	return (struct vb_msg_stdio_stat){
+		.mode = st->st_mode,
+		.nlink = (uint32_t)st->st_nlink,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.ino = st->st_ino,
+		.size_bytes = (uint64_t)st->st_size,
+		.blocks = (uint64_t)st->st_blocks,
+		.blksize = (uint64_t)st->st_blksize,
+		.rdev = st->st_rdev,
+		.atime_ns = st->st_atim.tv_sec * 1000000000ll + st->st_atim.tv_nsec,
+		.mtime_ns = st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec,
+		.ctime_ns = st->st_ctim.tv_sec * 1000000000ll + st->st_ctim.tv_nsec,
+	};
+}
+
 /* Where the host forbids asking, the same file with the same flags counts as one: `>F 2>&1` is far more usual than two
  * independent openings. */
 static bool same_description(int a, int b, const struct stat *sa, const struct stat *sb, uint32_t flags_a, uint32_t flags_b)
@@ -65,6 +83,7 @@ void stdio_describe(struct monitor *m)
 			continue;
 		s->kind = kind_of(fd, &st[i]);
 		s->flags = (uint32_t)flags & (O_ACCMODE | O_APPEND);
+		s->stat = stat_of(&st[i]);
 		struct winsize size;
 		if (s->kind == VB_STDIO_TTY && ioctl(fd, TIOCGWINSZ, &size) == 0) {
 			s->rows = size.ws_row;
@@ -107,20 +126,7 @@ static int64_t do_stat(struct call *c)
 	struct stat st;
 	if (fstat(c->fd, &st) < 0)
 		return -errno;
-	struct vb_msg_stdio_stat out = {
-		.mode = st.st_mode,
-		.nlink = (uint32_t)st.st_nlink,
-		.uid = st.st_uid,
-		.gid = st.st_gid,
-		.ino = st.st_ino,
-		.size_bytes = (uint64_t)st.st_size,
-		.blocks = (uint64_t)st.st_blocks,
-		.blksize = (uint64_t)st.st_blksize,
-		.rdev = st.st_rdev,
-		.atime_ns = st.st_atim.tv_sec * 1000000000ll + st.st_atim.tv_nsec,
-		.mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec,
-		.ctime_ns = st.st_ctim.tv_sec * 1000000000ll + st.st_ctim.tv_nsec,
-	};
+	struct vb_msg_stdio_stat out = stat_of(&st);
 	memcpy(c->out, &out, c->out_len = sizeof(out));
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vauban/message.h>
+
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
 /* Tells builds apart that don't fit together: the tender compares its own with those of boot page and kernel. */
 #define VB_BOOT_VERSION (2u << 24 | (uint32_t)sizeof(struct vb_boot))
@@ -38,6 +40,7 @@ struct vb_boot_stdio {
 	uint32_t flags; /* O_ACCMODE | O_APPEND as on the host */
 	uint16_t rows, cols;
 	uint32_t same_as; /* index of an earlier standard descriptor with the same open file description, or its own */
+	struct vb_msg_stdio_stat stat; /* at the start; of a pipe and of /dev/null nothing changes but times */
 };
 
 /* One answer of the CPUID instruction, as every cell on this machine is to see it. Where virtual machines trap CPUID, a C

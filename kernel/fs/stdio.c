@@ -360,8 +360,9 @@ static const struct file_ops stdio_file_ops = {
 static int stdio_getattr(struct inode *inode, struct k_stat *ret)
 {
 	struct stdio *s = vb_container_of(inode, struct stdio, inode);
-	struct vb_msg_stdio_stat st;
-	int r = fetch_request(s, VB_STDIO_STAT, &st, sizeof(st));
+	struct vb_msg_stdio_stat st = boot->stdio[s->index].stat;
+	/* What can't change need not be asked for: most programs look at their output before they write. */
+	int r = s->kind == VB_STDIO_PIPE || s->kind == VB_STDIO_NULL ? 0 : fetch_request(s, VB_STDIO_STAT, &st, sizeof(st));
 
 	if (r)
 		return r;
