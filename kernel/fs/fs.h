@@ -216,6 +216,9 @@ const struct file_ops *device_ops(uint64_t rdev);                     /* charact
 struct file *stdio_file(int fd);                                      /* kernel/fs/stdio.c: what descriptor fd of the cell is at start; NULL: closed */
 const struct file_ops *pipe_fifo_ops(void);                           /* kernel/fs/pipe.c: named pipes */
 int64_t file_seek_nothing(struct file *f, int64_t offset, int whence); /* kernel/fs/device.c: where lseek does nothing, without error */
+/* splice and tee (kernel/fs/pipe.c). Both may sleep, unless told not to. */
+long pipe_room(struct file *f, bool nonblock);                        /* waits until there is some: bytes; -EAGAIN, -EPIPE */
+long pipe_splice(struct file *f, size_t len, bool keep, bool nonblock, long (*take)(void *arg, struct uio *u), void *arg);
 long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg);          /* kernel/fs/pipe.c: F_GETPIPE_SZ, F_SETPIPE_SZ; -EBADF: no pipe */
 void epoll_file_released(struct file *f);                             /* kernel/fs/epoll.c: f's last reference goes (f->epolls not empty) */
 struct inode *devpts_root(void);                                      /* kernel/fs/pty.c */

@@ -193,6 +193,68 @@ static long pipe_write(struct file *f, struct uio *u, uint64_t *pos)
 	return done;
 }
 
+static bool must_not_wait(const struct file *f, bool nonblock)
+{
+	return nonblock || f->flags & O_NONBLOCK;
+}
+
+long pipe_room(struct file *f, bool nonblock)
+{
+	struct pipe *p = f->private;
+
+	if (!p->readers)
+		return broken_pipe();
+	if (pipe_full(p) && must_not_wait(f, nonblock))
+		return -EAGAIN;
+	int r = wait_until(&p->write_wait, !pipe_full(p) || !p->readers, NO_DEADLINE);
+	if (r)
+		return r;
+	return p->readers ? (long)((p->size - (p->head - p->tail)) * VB_PAGE_SIZE) : broken_pipe();
+}
+
+/* Offers what is in the pipe to take(), piece by piece; what it took is gone, unless it is to be kept. What is there is
+ * enough: only an empty pipe is waited for. take() may sleep, so the page is held and the slot looked at again. */
+long pipe_splice(struct file *f, size_t len, bool keep, bool nonblock, long (*take)(void *arg, struct uio *u), void *arg)
+{
+	struct pipe *p = f->private;
+	long done = 0;
+
+	if (pipe_empty(p) && p->writers && must_not_wait(f, nonblock))
+		return -EAGAIN;
+	int r = wait_until(&p->read_wait, !pipe_empty(p) || !p->writers, NO_DEADLINE);
+	if (r)
+		return r;
+	for (unsigned at = p->tail; (size_t)done < len && at != p->head;) {
+		struct pipe_slot s = *pipe_slot(p, at);
+		struct uio_vec v;
+		struct uio u;
+
+		uio_init_kernel(&u, &v, (uint8_t *)page_virt(s.page) + s.offset, vb_min((size_t)s.len, len - (size_t)done));
+		page_ref(s.page);
+		long n = take(arg, &u);
+		page_unref(s.page);
+		if (n <= 0)
+			return done ? done : n;
+		done += n;
+		if (keep) {
+			if ((size_t)n < s.len || at - p->tail >= p->size)
+				break;
+			at++;
+			continue;
+		}
+		if (at != p->tail || pipe_empty(p) || pipe_slot(p, at)->page != s.page)
+			break; /* another thread read meanwhile */
+		pipe_slot(p, at)->offset += n;
+		pipe_slot(p, at)->len -= n;
+		if (!pipe_slot(p, at)->len) {
+			pipe_drop_slot(p);
+			at++;
+			wait_queue_wake(&p->write_wait, POLL_OUT | POLL_WRNORM);
+		}
+	}
+	return done;
+}
+
 static unsigned pipe_poll(struct file *f, struct poll_table *table)
 {
 	struct pipe *p = f->private;

@@ -138,12 +138,19 @@ SYSCALL(fchown, int fd, uint32_t uid, uint32_t gid)
 #define UTIME_NOW  0x3fffffffl
 #define UTIME_OMIT 0x3ffffffel
 
+static bool nanoseconds_ok(int64_t ns)
+{
+	return ns == UTIME_NOW || ns == UTIME_OMIT || (uint64_t)ns < NSEC_PER_SEC;
+}
+
 /* times NULL: now, which also those may set who may only write. */
 static int change_times(struct inode *inode, const struct k_timespec *times)
 {
 	struct attr_change change = {.valid = ATTR_ATIME | ATTR_MTIME};
 	bool now = !times || (times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW);
 
+	if (times && (!nanoseconds_ok(times[0].tv_nsec) || !nanoseconds_ok(times[1].tv_nsec)))
+		return -EINVAL;
 	if (inode->read_only)
 		return -EROFS;
 	change.atime_ns = change.mtime_ns = (int64_t)now_realtime_ns();
@@ -189,19 +196,12 @@ static int change_times_at(int dirfd, uint64_t path, const struct k_timespec *ti
 	return r;
 }
 
-static bool nanoseconds_ok(int64_t ns)
-{
-	return ns == UTIME_NOW || ns == UTIME_OMIT || (uint64_t)ns < NSEC_PER_SEC;
-}
-
 SYSCALL(utimensat, int dirfd, uint64_t path, uint64_t user_times, unsigned flags)
 {
 	struct k_timespec times[2];
 
 	if (user_times && copy_from_user(times, user_times, sizeof(times)))
 		return -EFAULT;
-	if (user_times && (!nanoseconds_ok(times[0].tv_nsec) || !nanoseconds_ok(times[1].tv_nsec)))
-		return -EINVAL;
 	return change_times_at(dirfd, path, user_times ? times : NULL, flags);
 }
 

@@ -4,7 +4,9 @@
 
 #include <linux/fadvise.h>
 
-enum { BUFFER_BYTES = 65536 };
+long sys_readv(int fd, uint64_t vec, uint64_t count), sys_writev(int fd, uint64_t vec, uint64_t count);
+
+enum { BUFFER_BYTES = 65536, MAX_RW = 0x7ffff000 };
 enum { SPLICE_F_NONBLOCK_ = 2, SPLICE_F_KNOWN = 15 };
 
 struct end {
@@ -104,7 +106,7 @@ SYSCALL(sendfile, int out_fd, int in_fd, uint64_t user_pos, uint64_t count)
 		r = -EINVAL;
 	if (!r && out.file->flags & O_APPEND)
 		r = -EINVAL;
-	return ends_done(&in, &out, r ? r : transfer(&in, &out, vb_min(count, 0x7ffff000ul)));
+	return ends_done(&in, &out, r ? r : transfer(&in, &out, vb_min(count, (uint64_t)MAX_RW)));
 }
 
 SYSCALL(copy_file_range, int in_fd, uint64_t in_pos, int out_fd, uint64_t out_pos, uint64_t len, unsigned flags)
@@ -132,12 +134,29 @@ SYSCALL(copy_file_range, int in_fd, uint64_t in_pos, int out_fd, uint64_t out_po
 	len = vb_min(len, from < size ? size - from : 0);
 	if (in.file->inode == out.file->inode && from < to + len && to < from + len)
 		return ends_done(&in, &out, -EINVAL);
-	return ends_done(&in, &out, transfer(&in, &out, vb_min(len, 0x7ffff000ul)));
+	return ends_done(&in, &out, transfer(&in, &out, vb_min(len, (uint64_t)MAX_RW)));
 }
 
 static bool is_pipe(const struct file *f)
 {
 	return is_type(f->inode, S_IFIFO);
+}
+
+static long take_write(void *arg, struct uio *u)
+{
+	struct end *out = arg;
+
+	return file_do_write(out->file, u, out->cursor);
+}
+
+/* Nothing is taken out of a pipe that is not written, nor read from elsewhere that the pipe has no room for. */
+static long splice(struct end *in, struct end *out, uint64_t len, bool nonblock)
+{
+	if (is_pipe(in->file))
+		return pipe_splice(in->file, len, false, nonblock, take_write, out);
+	long room = pipe_room(out->file, nonblock);
+
+	return room < 0 ? room : transfer(in, out, vb_min(len, (uint64_t)room));
 }
 
 SYSCALL(splice, int in_fd, uint64_t in_pos, int out_fd, uint64_t out_pos, uint64_t len, unsigned flags)
@@ -163,15 +182,61 @@ SYSCALL(splice, int in_fd, uint64_t in_pos, int out_fd, uint64_t out_pos, uint64
 		r = -EINVAL;
 	if (r)
 		return ends_done(&in, &out, r);
-	struct file *pipe = is_pipe(in.file) ? in.file : out.file;
-	unsigned kept = pipe->flags;
+	return ends_done(&in, &out, splice(&in, &out, vb_min(len, (uint64_t)MAX_RW), flags & SPLICE_F_NONBLOCK_));
+}
 
-	if (flags & SPLICE_F_NONBLOCK_)
-		pipe->flags |= O_NONBLOCK;
-	long n = transfer(&in, &out, vb_min(len, (uint64_t)BUFFER_BYTES));
+/* Both ends of a tee are pipes; what fits now is enough. */
+static long take_copy(void *arg, struct uio *u)
+{
+	struct file *out = arg;
+	long room = pipe_room(out, true);
 
-	pipe->flags = (pipe->flags & ~(unsigned)O_NONBLOCK) | (kept & O_NONBLOCK);
+	if (room < 0)
+		return room;
+	return file_do_write(out, u, &out->pos);
+}
+
+SYSCALL(tee, int in_fd, int out_fd, uint64_t len, unsigned flags)
+{
+	struct end in, out = {0};
+
+	if (flags & ~(unsigned)SPLICE_F_KNOWN)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	int r = end_init(&in, in_fd, 0);
+
+	r = r ? r : end_init(&out, out_fd, 0);
+	if (!r && (!in.file->readable || !out.file->writable))
+		r = -EBADF;
+	if (!r && (!is_pipe(in.file) || !is_pipe(out.file) || in.file->inode == out.file->inode))
+		r = -EINVAL;
+	bool nonblock = !r && (flags & SPLICE_F_NONBLOCK_ || (in.file->flags | out.file->flags) & O_NONBLOCK);
+	long n = r ? r : pipe_room(out.file, nonblock);
+
+	if (n > 0)
+		n = pipe_splice(in.file, (size_t)vb_min(len, (uint64_t)n), true, nonblock, take_copy, out.file);
 	return ends_done(&in, &out, n);
+}
+
+SYSCALL(vmsplice, int fd, uint64_t vec, uint64_t count, unsigned flags)
+{
+	if (flags & ~(unsigned)SPLICE_F_KNOWN)
+		return -EINVAL;
+	struct file *f = fd_ref(fd);
+	bool ok = f && (f->readable || f->writable) && is_pipe(f), write = f && f->writable;
+	unsigned kept = f ? f->flags : 0;
+	long r = -EBADF;
+
+	if (ok && flags & SPLICE_F_NONBLOCK_)
+		f->flags |= O_NONBLOCK;
+	if (ok)
+		r = write ? sys_writev(fd, vec, count) : sys_readv(fd, vec, count);
+	if (f) {
+		f->flags = (f->flags & ~(unsigned)O_NONBLOCK) | (kept & O_NONBLOCK);
+		file_unref(f);
+	}
+	return r;
 }
 
 SYSCALL(readahead, int fd, int64_t offset, uint64_t count)

@@ -97,6 +97,12 @@ static int vector_from_user(uint64_t user, uint64_t count, struct uio_vec *small
 	return 0;
 }
 
+/* Whatever O_NONBLOCK says: files that aren't in memory, and terminals. */
+static bool may_wait(const struct inode *inode)
+{
+	return is_type(inode, S_IFREG) ? !inode->ops->get_page || inode->ops->get_page_sleeps : is_type(inode, S_IFCHR);
+}
+
 static long vectored(int fd, uint64_t vec, uint64_t count, const uint64_t *at, int flags, bool write)
 {
 	struct uio_vec small[8];
@@ -115,18 +121,16 @@ static long vectored(int fd, uint64_t vec, uint64_t count, const uint64_t *at, i
 		return finish(f, r);
 	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
 		r = -EOPNOTSUPP;
-	else if (flags & RWF_NOWAIT)
-		r = -EOPNOTSUPP; /* no file here promises it */
+	else if (flags & RWF_NOWAIT && may_wait(f->inode))
+		r = -EOPNOTSUPP;
 	struct uio_vec *start = u.vec;
 	uint64_t pos = at ? *at : 0, *cursor = at ? &pos : &f->pos;
 	unsigned old_flags = f->flags;
 
-	if (!r && write && flags & RWF_APPEND)
-		f->flags |= O_APPEND;
+	f->flags |= (write && flags & RWF_APPEND ? O_APPEND : 0) | (flags & RWF_NOWAIT ? O_NONBLOCK : 0);
 	long n = r ? r : move(f, &u, cursor, write);
 
-	if (!r && write && flags & RWF_APPEND)
-		f->flags = (f->flags & ~(unsigned)O_APPEND) | (old_flags & O_APPEND);
+	f->flags = (f->flags & ~(unsigned)(O_APPEND | O_NONBLOCK)) | (old_flags & (O_APPEND | O_NONBLOCK));
 	if (start != small)
 		kfree(start);
 	return finish(f, n);

@@ -38,36 +38,55 @@ static int name_from_user(char *name, uint64_t user)
 	return len == -ENAMETOOLONG || len == 0 ? -ERANGE : len < 0 ? (int)len : 0;
 }
 
-static long set(struct inode *inode, uint64_t user_name, uint64_t user_value, uint64_t size, int flags)
-{
+/* What a call brings along: copied in, and judged, before the object is looked for. */
+struct argument {
 	char name[XATTR_NAME_MAX + 1];
+	void *value;
+	uint64_t size;
+	int flags;
+};
 
+static int argument_from_user(struct argument *a, uint64_t user_name)
+{
+	*a = (struct argument){0};
+	return name_from_user(a->name, user_name);
+}
+
+static int argument_with_value(struct argument *a, uint64_t user_name, uint64_t user_value, uint64_t size, int flags)
+{
 	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
 		return -EINVAL;
-	int r = name_from_user(name, user_name);
+	int r = argument_from_user(a, user_name);
 
 	if (r)
 		return r;
 	if (size > XATTR_SIZE_MAX)
 		return -E2BIG;
-	void *value = kmalloc(size + 1);
-
-	if (!value)
+	a->size = size;
+	a->flags = flags;
+	a->value = kmalloc(size + 1);
+	if (!a->value)
 		return -ENOMEM;
-	r = size ? copy_from_user(value, user_value, size) : 0;
-	r = r ? r : may_use(inode, name, WANT_WRITE);
-	if (!r)
-		r = inode->ops->setxattr ? inode->ops->setxattr(inode, name, value, size, flags) : -EOPNOTSUPP;
-	kfree(value);
+	r = size ? copy_from_user(a->value, user_value, size) : 0;
+	if (r)
+		kfree(a->value);
 	return r;
 }
 
-static long get(struct inode *inode, uint64_t user_name, uint64_t user_value, uint64_t size)
+static long set(struct inode *inode, const struct argument *a)
 {
-	char name[XATTR_NAME_MAX + 1];
-	long r = name_from_user(name, user_name);
+	int r = may_use(inode, a->name, WANT_WRITE);
 
-	r = r ? r : may_use(inode, name, WANT_READ);
+	if (!r)
+		r = inode->ops->setxattr ? inode->ops->setxattr(inode, a->name, a->value, a->size, a->flags) : -EOPNOTSUPP;
+	kfree(a->value);
+	return r;
+}
+
+static long get(struct inode *inode, const struct argument *a, uint64_t user_value, uint64_t size)
+{
+	long r = may_use(inode, a->name, WANT_READ);
+
 	if (r || !inode->ops->getxattr)
 		return r ? r : -EOPNOTSUPP;
 	size = vb_min(size, (uint64_t)XATTR_SIZE_MAX);
@@ -75,7 +94,7 @@ static long get(struct inode *inode, uint64_t user_name, uint64_t user_value, ui
 
 	if (!value)
 		return -ENOMEM;
-	r = inode->ops->getxattr(inode, name, value, size);
+	r = inode->ops->getxattr(inode, a->name, value, size);
 	if (r > 0 && size && copy_to_user(user_value, value, (size_t)r))
 		r = -EFAULT;
 	kfree(value);
@@ -96,13 +115,11 @@ static long list(struct inode *inode, uint64_t user_list, uint64_t size)
 	return r;
 }
 
-static long remove(struct inode *inode, uint64_t user_name)
+static long remove(struct inode *inode, const struct argument *a)
 {
-	char name[XATTR_NAME_MAX + 1];
-	int r = name_from_user(name, user_name);
+	int r = may_use(inode, a->name, WANT_WRITE);
 
-	r = r ? r : may_use(inode, name, WANT_WRITE);
-	return r ? r : inode->ops->removexattr ? inode->ops->removexattr(inode, name) : -EOPNOTSUPP;
+	return r ? r : inode->ops->removexattr ? inode->ops->removexattr(inode, a->name) : -EOPNOTSUPP;
 }
 
 /* Each call comes for a path, a path whose link is not followed, and a descriptor. */
@@ -126,71 +143,76 @@ static struct dentry *of_fd(int fd, long *ret_error)
 	return f->dentry;
 }
 
-#define WITH(find, call)                                                                                                                   \
-	long r;                                                                                                                            \
-	struct dentry *d = find;                                                                                                           \
-	if (!d)                                                                                                                            \
+#define WITH(prepare, find, call)                                                                                                          \
+	struct argument a = {0};                                                                                                           \
+	long r = prepare;                                                                                                                  \
+	if (r)                                                                                                                             \
 		return r;                                                                                                                  \
+	struct dentry *d = find;                                                                                                           \
+	if (!d) {                                                                                                                          \
+		kfree(a.value);                                                                                                            \
+		return r;                                                                                                                  \
+	}                                                                                                                                  \
 	r = call;                                                                                                                          \
 	dentry_unref(d);                                                                                                                   \
 	return r
 
 SYSCALL(setxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-	WITH(of_path(path, WALK_FOLLOW, &r), set(d->inode, name, value, size, flags));
+	WITH(argument_with_value(&a, name, value, size, flags), of_path(path, WALK_FOLLOW, &r), set(d->inode, &a));
 }
 
 SYSCALL(lsetxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-	WITH(of_path(path, 0, &r), set(d->inode, name, value, size, flags));
+	WITH(argument_with_value(&a, name, value, size, flags), of_path(path, 0, &r), set(d->inode, &a));
 }
 
 SYSCALL(fsetxattr, int fd, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-	WITH(of_fd(fd, &r), set(d->inode, name, value, size, flags));
+	WITH(argument_with_value(&a, name, value, size, flags), of_fd(fd, &r), set(d->inode, &a));
 }
 
 SYSCALL(getxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size)
 {
-	WITH(of_path(path, WALK_FOLLOW, &r), get(d->inode, name, value, size));
+	WITH(argument_from_user(&a, name), of_path(path, WALK_FOLLOW, &r), get(d->inode, &a, value, size));
 }
 
 SYSCALL(lgetxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size)
 {
-	WITH(of_path(path, 0, &r), get(d->inode, name, value, size));
+	WITH(argument_from_user(&a, name), of_path(path, 0, &r), get(d->inode, &a, value, size));
 }
 
 SYSCALL(fgetxattr, int fd, uint64_t name, uint64_t value, uint64_t size)
 {
-	WITH(of_fd(fd, &r), get(d->inode, name, value, size));
+	WITH(argument_from_user(&a, name), of_fd(fd, &r), get(d->inode, &a, value, size));
 }
 
 SYSCALL(listxattr, uint64_t path, uint64_t names, uint64_t size)
 {
-	WITH(of_path(path, WALK_FOLLOW, &r), list(d->inode, names, size));
+	WITH(0, of_path(path, WALK_FOLLOW, &r), list(d->inode, names, size));
 }
 
 SYSCALL(llistxattr, uint64_t path, uint64_t names, uint64_t size)
 {
-	WITH(of_path(path, 0, &r), list(d->inode, names, size));
+	WITH(0, of_path(path, 0, &r), list(d->inode, names, size));
 }
 
 SYSCALL(flistxattr, int fd, uint64_t names, uint64_t size)
 {
-	WITH(of_fd(fd, &r), list(d->inode, names, size));
+	WITH(0, of_fd(fd, &r), list(d->inode, names, size));
 }
 
 SYSCALL(removexattr, uint64_t path, uint64_t name)
 {
-	WITH(of_path(path, WALK_FOLLOW, &r), remove(d->inode, name));
+	WITH(argument_from_user(&a, name), of_path(path, WALK_FOLLOW, &r), remove(d->inode, &a));
 }
 
 SYSCALL(lremovexattr, uint64_t path, uint64_t name)
 {
-	WITH(of_path(path, 0, &r), remove(d->inode, name));
+	WITH(argument_from_user(&a, name), of_path(path, 0, &r), remove(d->inode, &a));
 }
 
 SYSCALL(fremovexattr, int fd, uint64_t name)
 {
-	WITH(of_fd(fd, &r), remove(d->inode, name));
+	WITH(argument_from_user(&a, name), of_fd(fd, &r), remove(d->inode, &a));
 }
