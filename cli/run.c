@@ -264,13 +264,15 @@ static int open_image(const char *name, struct image_file *image, bool *ret_bare
 		return cli_fail(&err, MONITOR_STATUS_FAILED);
 	if (r == 0)
 		return 0;
-	if (status == STATUS_NOT_FOUND) {
-		log_error("%s: not found in $PATH (for a program in this folder: ./%s)", name, name);
-		return STATUS_NOT_FOUND;
-	}
+	if (r == -EACCES && access(program, X_OK) < 0)
+		return cli_fail(&err, STATUS_NOT_EXECUTABLE);
 	if (access(program, X_OK) < 0) {
 		log_error("%s: is neither executable nor an image", name);
 		return STATUS_NOT_EXECUTABLE;
+	}
+	if (status == STATUS_NOT_FOUND) {
+		log_error("%s: not found in $PATH (for a program in this folder: ./%s)", name, name);
+		return STATUS_NOT_FOUND;
 	}
 	char absolute[PATH_MAX];
 	if (program[0] != '/') {
@@ -386,7 +388,7 @@ int cli_run(const struct verb *verb, int argc, char **argv, struct trace_printer
 	bool bare;
 	for (int c; (c = cli_option(verb, argc, argv, "m:e:w:u:v:itd", long_options)) != -1;)
 		parse_option(&r, c);
-	if (optind == argc)
+	if (optind == argc || !*argv[optind])
 		cli_usage(verb, "name a program or an image");
 	r.cell.trace = trace;
 	if (trace)

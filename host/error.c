@@ -17,6 +17,19 @@ int vb_error_set(struct vb_error *err, int code, const char *fmt, ...)
 	return code;
 }
 
+/* Where the limit lies that was met. */
+static const char *hint(int code)
+{
+	switch (code) {
+	case EMFILE:
+		return " (see `ulimit -n`)";
+	case EAGAIN: /* of fork() */
+		return " (too many processes: see `ulimit -u`)";
+	default:
+		return "";
+	}
+}
+
 int vb_error_errno(struct vb_error *err, const char *fmt, ...)
 {
 	int code = errno;
@@ -26,7 +39,7 @@ int vb_error_errno(struct vb_error *err, const char *fmt, ...)
 		vsnprintf(err->text, sizeof(err->text), fmt, ap);
 		va_end(ap);
 		size_t len = strlen(err->text);
-		snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(code));
+		snprintf(err->text + len, sizeof(err->text) - len, ": %s%s", strerror(code), hint(code));
 	}
 	return -code;
 }

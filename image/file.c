@@ -10,6 +10,8 @@
 
 #include "base/types.h"
 
+enum { EROFS_SUPER_OFFSET = 1024, EROFS_MAGIC = 0xe0f5e1e2u };
+
 static int read_at(int fd, void *buf, size_t len, uint64_t offset, struct vb_error *err)
 {
 	for (size_t done = 0; done < len;) {
@@ -38,20 +40,34 @@ static int check_trailer(const struct vb_image_trailer *t, uint64_t size, struct
 	return 0;
 }
 
+/* Without a trailer: an image that was cut short still begins with a superblock. */
+static int no_image(struct image_file *f, struct vb_error *err)
+{
+	uint32_t magic;
+	int r = read_at(f->fd, &magic, sizeof(magic), EROFS_SUPER_OFFSET, err);
+
+	if (r)
+		return r;
+	if (magic == EROFS_MAGIC)
+		return vb_error_set(err, -EUCLEAN,
+			"an image that was cut short, or an EROFS file system without Vauban's trailer: copy or build it again");
+	return vb_error_set(err, -ENOEXEC, "not a Vauban image");
+}
+
 static int load(struct image_file *f, struct vb_error *err)
 {
 	uint8_t page[VB_IMAGE_TRAILER_BYTES];
 	char *text;
 	int r;
 
-	if (f->size < VB_IMAGE_TRAILER_BYTES + VB_PAGE_SIZE)
+	if (f->size < VB_IMAGE_TRAILER_BYTES)
 		return vb_error_set(err, -ENOEXEC, "not a Vauban image (too short)");
 	r = read_at(f->fd, page, sizeof(page), f->size - sizeof(page), err);
 	if (r)
 		return r;
 	memcpy(&f->trailer, page, sizeof(f->trailer));
 	if (f->trailer.magic != VB_IMAGE_MAGIC)
-		return vb_error_set(err, -ENOEXEC, "not a Vauban image, or cut short");
+		return no_image(f, err);
 	r = check_trailer(&f->trailer, f->size, err);
 	if (r)
 		return r;

@@ -67,19 +67,24 @@ void watch_events(struct monitor *m, int fd, short events)
 static void poll_once(struct monitor *m)
 {
 	struct pollfd p[MONITOR_MAX_WATCHES];
+	struct watch *of[MONITOR_MAX_WATCHES];
+	nfds_t count = 0; /* poll() wants no more than there may be descriptors */
 	int timeout_ms = -1;
-	for (unsigned i = 0; i < MONITOR_MAX_WATCHES; i++)
-		p[i] = (struct pollfd){.fd = m->watches[i].events ? m->watches[i].fd : -1, .events = m->watches[i].events};
+	for (struct watch *w = m->watches; w < m->watches + MONITOR_MAX_WATCHES; w++) {
+		if (w->fd < 0 || !w->events)
+			continue;
+		of[count] = w;
+		p[count++] = (struct pollfd){.fd = w->fd, .events = w->events};
+	}
 	if (m->deadline_ns) {
 		int64_t left = m->deadline_ns - now_ns();
 		timeout_ms = left > 0 ? (int)(left / 1000000) + 1 : 0;
 	}
-	if (poll(p, MONITOR_MAX_WATCHES, timeout_ms) < 0 && errno != EINTR)
+	if (poll(p, count, timeout_ms) < 0 && errno != EINTR)
 		tender_condemn(m, "poll: %s", strerror(errno));
-	for (unsigned i = 0; i < MONITOR_MAX_WATCHES; i++) {
-		struct watch *w = &m->watches[i];
-		if (p[i].revents && w->fd == p[i].fd)
-			w->ready(m, w->fd, p[i].revents, w->arg);
+	for (nfds_t i = 0; i < count; i++) {
+		if (p[i].revents && of[i]->fd == p[i].fd)
+			of[i]->ready(m, p[i].fd, p[i].revents, of[i]->arg);
 	}
 	if (m->deadline_ns && now_ns() >= m->deadline_ns && m->tender) {
 		kill(m->tender, SIGKILL);
