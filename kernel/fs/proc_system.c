@@ -2,6 +2,7 @@
 #include "kernel/fs/proc.h"
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
+#include "kernel/syscall/ipc.h"
 #include "kernel/syscall/system.h"
 
 #define CLOCK_BOOTTIME_ID 7
@@ -237,12 +238,20 @@ static long target_net(const struct proc_subject *s, char *buf, size_t size)
 	return vb_snprintf(buf, size, "self/net");
 }
 
+static const struct proc_entry sysvipc_children[] = {
+	PROC_FILE("msg", 0444, .show = ipc_show_msg),
+	PROC_FILE("sem", 0444, .show = ipc_show_sem),
+	PROC_FILE("shm", 0444, .show = ipc_show_shm),
+	{},
+};
+
 const struct proc_entry proc_root_children[] = {
 	PROC_LINK("self", .target = target_self),
 	PROC_LINK("thread-self", .target = target_thread_self),
 	PROC_LINK("mounts", .target = target_mounts),
 	PROC_LINK("net", .target = target_net),
 	PROC_DIR("sys", 0555, .children = proc_sys_children),
+	PROC_DIR("sysvipc", 0555, .children = sysvipc_children),
 	PROC_FILE("cmdline", 0444, .content = "\n"),
 	PROC_FILE("cpuinfo", 0444, .show = proc_show_cpuinfo),
 	PROC_FILE("devices", 0444,

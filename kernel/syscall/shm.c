@@ -1,11 +1,11 @@
-/* System V shared memory: shmget, shmat, shmdt, shmctl. Owns the table of segments; each holds one reference to the
+/* System V shared memory: shmget, shmat, shmdt, shmctl. Owns the segments; each holds one reference to the
  * inode that has its pages. How often a segment is attached is how many areas map that inode, as on Linux.
  */
 #include "kernel/mm/internal.h"
 #include "kernel/syscall/define.h"
+#include "kernel/syscall/ipc.h"
 
 #include <asm/shmbuf.h>
-#include <linux/ipc.h>
 
 /* uapi/linux/shm.h, which needs libc */
 enum {
@@ -28,21 +28,23 @@ struct shm_info {
 	int32_t used_ids;
 	uint64_t shm_tot, shm_rss, shm_swp, swap_attempts, swap_successes;
 };
-enum { CAP_IPC_OWNER_ = 15 };
-#define SEGMENTS_MAX      256
-#define SEQUENCE_STEP     32768 /* an id is its slot plus a multiple of this, so that old ids are found out */
+#define SEGMENTS_MAX      4096
 #define SEGMENT_BYTES_MAX (UINT64_MAX - (1ull << 24))
 
 struct segment {
-	int key, id;
+	struct ipc_object ipc;
 	uint64_t size;
-	uint32_t mode, uid, gid, cuid, cgid;
 	int cpid, lpid;
-	int64_t atime_ns, dtime_ns, ctime_ns;
+	int64_t atime_ns, dtime_ns;
 	struct inode *inode;
 };
 
-static struct segment *segments[SEGMENTS_MAX];
+static struct ipc_table segments = {.max = SEGMENTS_MAX};
+
+static struct segment *segment_at(unsigned slot)
+{
+	return (struct segment *)segments.slot[slot];
+}
 
 static uint64_t attached(const struct segment *s)
 {
@@ -56,11 +58,11 @@ static uint64_t attached(const struct segment *s)
 /* Forgets removed segments that nobody has attached any more. */
 static void sweep(void)
 {
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
-		struct segment *s = segments[i];
-		if (!s || !(s->mode & SHM_DEST) || attached(s))
+	for (unsigned i = 0; i < segments.size; i++) {
+		struct segment *s = segment_at(i);
+		if (!s || !(s->ipc.mode & SHM_DEST) || attached(s))
 			continue;
-		segments[i] = NULL;
+		ipc_remove(&segments, &s->ipc);
 		inode_unref(s->inode);
 		kfree(s);
 	}
@@ -68,72 +70,42 @@ static void sweep(void)
 
 static struct segment *segment_by_id(int id)
 {
-	struct segment *s = id < 0 ? NULL : segments[id % SEQUENCE_STEP % SEGMENTS_MAX];
-
-	return s && s->id == id ? s : NULL;
-}
-
-static int permitted(const struct segment *s, unsigned wanted)
-{
-	const struct creds *c = &current->creds;
-	unsigned granted = s->mode;
-
-	if (c->euid == s->cuid || c->euid == s->uid)
-		granted >>= 6;
-	else if (in_group(s->cgid) || in_group(s->gid))
-		granted >>= 3;
-	wanted = (wanted >> 6 | wanted >> 3 | wanted) & 7;
-	return (wanted & ~granted) && !capable(CAP_IPC_OWNER_) ? -EACCES : 0;
+	return (struct segment *)ipc_by_id(&segments, id);
 }
 
 static long segment_new(int key, uint64_t size, int flags)
 {
-	static int sequence;
-	unsigned slot = 0;
-
 	if (!size || size > SEGMENT_BYTES_MAX)
 		return -EINVAL;
-	while (slot < SEGMENTS_MAX && segments[slot])
-		slot++;
-	if (slot == SEGMENTS_MAX)
-		return -ENOSPC;
 	struct segment *s = kzalloc(sizeof(*s));
 	struct inode *inode = s ? rootfs_new_memfd(S_IFREG | 0600) : NULL;
+
 	if (!inode) {
 		kfree(s);
 		return -ENOMEM;
 	}
 	inode->size = vb_page_up(size);
-	*s = (struct segment){.key = key,
-		.size = size,
-		.mode = (uint32_t)flags & 0777,
-		.uid = current->creds.euid,
-		.gid = current->creds.egid,
-		.cuid = current->creds.euid,
-		.cgid = current->creds.egid,
-		.cpid = current->process->pid,
-		.ctime_ns = (int64_t)now_realtime_ns(),
-		.inode = inode,
-		.id = (int)slot + sequence};
-	sequence = (sequence + SEQUENCE_STEP) & INT32_MAX;
-	segments[slot] = s;
-	return s->id;
+	*s = (struct segment){.size = size, .cpid = current->process->pid, .inode = inode};
+	int r = ipc_add(&segments, &s->ipc, key, flags);
+
+	if (r < 0) {
+		inode_unref(inode);
+		kfree(s);
+	}
+	return r;
 }
 
 SYSCALL(shmget, int key, uint64_t size, int flags)
 {
-	struct segment *s = NULL;
-
 	sweep();
-	for (unsigned i = 0; i < SEGMENTS_MAX && key != IPC_PRIVATE && !s; i++)
-		if (segments[i] && segments[i]->key == key && !(segments[i]->mode & SHM_DEST))
-			s = segments[i];
+	struct segment *s = (struct segment *)ipc_by_key(&segments, key);
+
 	if (s) {
 		if ((flags & IPC_CREAT) && (flags & IPC_EXCL))
 			return -EEXIST;
 		if (size > s->size)
 			return -EINVAL;
-		return permitted(s, (unsigned)flags) ? -EACCES : s->id;
+		return ipc_permitted(&s->ipc, (unsigned)flags) ? -EACCES : s->ipc.id;
 	}
 	if (key != IPC_PRIVATE && !(flags & IPC_CREAT))
 		return -ENOENT;
@@ -165,7 +137,7 @@ SYSCALL(shmat, int id, uint64_t addr, int flags)
 		return -EINVAL;
 	if (flags & SHM_EXEC)
 		prot |= PROT_X;
-	if (permitted(s, (flags & SHM_RDONLY ? SHM_R : SHM_R | SHM_W) | (flags & SHM_EXEC ? 0100u : 0)))
+	if (ipc_permitted(&s->ipc, (flags & SHM_RDONLY ? SHM_R : SHM_R | SHM_W) | (flags & SHM_EXEC ? 0100u : 0)))
 		return -EACCES;
 	int64_t r = mm_map_shared(mm, addr, s->size, prot, map_flags, s->inode);
 	if (r < 0)
@@ -178,9 +150,9 @@ SYSCALL(shmat, int id, uint64_t addr, int flags)
 /* The segment whose page `offset` the area's first page is, if it is one. */
 static struct segment *segment_of(const struct vm_area *v)
 {
-	for (unsigned i = 0; v && v->a.inode && !v->a.file && i < SEGMENTS_MAX; i++)
-		if (segments[i] && segments[i]->inode == v->a.inode)
-			return segments[i];
+	for (unsigned i = 0; v && v->a.inode && !v->a.file && i < segments.size; i++)
+		if (segment_at(i) && segment_at(i)->inode == v->a.inode)
+			return segment_at(i);
 	return NULL;
 }
 
@@ -222,23 +194,10 @@ static long segment_stat(const struct segment *s, uint64_t buf)
 		.shm_nattch = attached(s),
 		.shm_atime = s->atime_ns / (int64_t)NSEC_PER_SEC,
 		.shm_dtime = s->dtime_ns / (int64_t)NSEC_PER_SEC,
-		.shm_ctime = s->ctime_ns / (int64_t)NSEC_PER_SEC};
+		.shm_ctime = s->ipc.change_ns / (int64_t)NSEC_PER_SEC};
 
-	ds.shm_perm = (struct ipc64_perm){.key = s->key,
-		.uid = s->uid,
-		.gid = s->gid,
-		.cuid = s->cuid,
-		.cgid = s->cgid,
-		.mode = s->mode,
-		.seq = (unsigned short)(s->id / SEQUENCE_STEP)};
+	ipc_describe(&s->ipc, &ds.shm_perm);
 	return put_user(ds, buf);
-}
-
-static int owner_or_capable(const struct segment *s, int cap)
-{
-	uint32_t euid = current->creds.euid;
-
-	return euid == s->uid || euid == s->cuid || capable(cap) ? 0 : -EPERM;
 }
 
 static long segment_set(struct segment *s, uint64_t buf)
@@ -247,12 +206,9 @@ static long segment_set(struct segment *s, uint64_t buf)
 
 	if (get_user(ds, buf))
 		return -EFAULT;
-	if (owner_or_capable(s, CAP_SYS_ADMIN))
+	if (ipc_owner_or_capable(&s->ipc, CAP_SYS_ADMIN))
 		return -EPERM;
-	s->uid = ds.shm_perm.uid;
-	s->gid = ds.shm_perm.gid;
-	s->mode = (s->mode & ~0777u) | (ds.shm_perm.mode & 0777);
-	s->ctime_ns = (int64_t)now_realtime_ns();
+	ipc_set(&s->ipc, &ds.shm_perm);
 	return 0;
 }
 
@@ -260,15 +216,12 @@ static long segment_set(struct segment *s, uint64_t buf)
 static long info(int cmd, uint64_t buf)
 {
 	struct shm_info use = {0};
-	long highest = 0;
+	unsigned used;
+	long highest = ipc_highest(&segments, &used);
 
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
-		if (!segments[i])
-			continue;
-		highest = i;
-		use.used_ids++;
-		use.shm_tot += pages_in(vb_page_up(segments[i]->size));
-	}
+	use.used_ids = (int32_t)used;
+	for (unsigned i = 0; i < segments.size; i++)
+		use.shm_tot += segment_at(i) ? pages_in(vb_page_up(segment_at(i)->size)) : 0;
 	if (cmd == SHM_INFO) {
 		use.shm_rss = use.shm_tot;
 		return put_user(use, buf) ? -EFAULT : highest;
@@ -286,33 +239,51 @@ SYSCALL(shmctl, int id, int cmd, uint64_t buf)
 	if (cmd == IPC_INFO || cmd == SHM_INFO)
 		return info(cmd, buf);
 	bool by_slot = cmd == SHM_STAT || cmd == SHM_STAT_ANY;
-	struct segment *s = by_slot ? (id < SEGMENTS_MAX ? segments[id] : NULL) : segment_by_id(id);
+	struct segment *s = by_slot ? (struct segment *)ipc_by_slot(&segments, id) : segment_by_id(id);
 	if (!s)
 		return -EINVAL;
 	switch (cmd) {
 	case IPC_STAT:
 	case SHM_STAT:
-		if (permitted(s, SHM_R))
+		if (ipc_permitted(&s->ipc, SHM_R))
 			return -EACCES;
 		/* fallthrough */
 	case SHM_STAT_ANY:
-		return segment_stat(s, buf) ? -EFAULT : by_slot ? s->id : 0;
+		return segment_stat(s, buf) ? -EFAULT : by_slot ? s->ipc.id : 0;
 	case IPC_SET:
 		return segment_set(s, buf);
 	case IPC_RMID:
-		if (owner_or_capable(s, CAP_SYS_ADMIN))
+		if (ipc_owner_or_capable(&s->ipc, CAP_SYS_ADMIN))
 			return -EPERM;
-		s->mode |= SHM_DEST;
-		s->key = IPC_PRIVATE;
+		s->ipc.mode |= SHM_DEST;
+		s->ipc.key = IPC_PRIVATE;
 		sweep();
 		return 0;
 	case SHM_LOCK: /* nothing is ever swapped out */
 	case SHM_UNLOCK:
-		if (owner_or_capable(s, CAP_IPC_LOCK_))
+		if (ipc_owner_or_capable(&s->ipc, CAP_IPC_LOCK_))
 			return -EPERM;
-		s->mode = cmd == SHM_LOCK ? s->mode | SHM_LOCKED : s->mode & ~(unsigned)SHM_LOCKED;
+		s->ipc.mode = cmd == SHM_LOCK ? s->ipc.mode | SHM_LOCKED : s->ipc.mode & ~(unsigned)SHM_LOCKED;
 		return 0;
 	default:
 		return -EINVAL;
 	}
+}
+
+int ipc_show_shm(struct proc_text *t, const struct proc_subject *subject)
+{
+	proc_printf(t,
+		"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime      "
+		"ctime                   rss                  swap\n");
+	for (unsigned i = 0; i < segments.size; i++) {
+		const struct segment *s = segment_at(i);
+		if (!s)
+			continue;
+		proc_printf(t, "%10d %10d  %4o %21llu %5u %5u  %5llu %5u %5u %5u %5u %10llu %10llu %10llu %21llu %21u\n", s->ipc.key,
+			s->ipc.id, s->ipc.mode, (unsigned long long)s->size, (unsigned)s->cpid, (unsigned)s->lpid,
+			(unsigned long long)attached(s), s->ipc.uid, s->ipc.gid, s->ipc.cuid, s->ipc.cgid,
+			(unsigned long long)s->atime_ns / NSEC_PER_SEC, (unsigned long long)s->dtime_ns / NSEC_PER_SEC,
+			(unsigned long long)s->ipc.change_ns / NSEC_PER_SEC, (unsigned long long)vb_page_up(s->size), 0u);
+	}
+	return 0;
 }
