@@ -28,9 +28,9 @@ char *kstrdup(const char *s);
 
 /* One line in the cell's log (kept by the monitor; rate-limited there). Severity as in message.h. */
 void klog(int severity, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A broken invariant: say it and end the cell. */
 /* The cell can't start, and it's no fault of the kernel: says what failed and why, ends it with that exit status. */
 _Noreturn void start_fail(int status, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A broken invariant: says it and ends the cell. */
 _Noreturn void kpanic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define KASSERT(cond) do { if (!(cond)) kpanic("%s:%d: %s", __FILE__, __LINE__, #cond); } while (0)
 

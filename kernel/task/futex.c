@@ -410,7 +410,6 @@ SYSCALL(set_robust_list, uint64_t head, uint64_t len)
 	if (len != sizeof(struct k_robust_list_head))
 		return -EINVAL;
 	current->robust_list = head;
-	current->robust_list_bytes = len;
 	return 0;
 }
 

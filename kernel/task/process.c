@@ -83,7 +83,6 @@ struct task *task_alloc(struct process *p)
 	list_init(&t->run_node);
 	signal_init_task(t);
 	ktimer_init(&t->sleep_timer, NULL);
-	t->affinity = 1;
 	t->tid = tid_new();
 	list_push_back(&p->threads, &t->thread_node);
 	p->thread_count++;
@@ -97,7 +96,6 @@ struct process *process_new_first(void)
 	if (!p)
 		return NULL;
 	p->pid = p->pgid = p->sid = FIRST_PID;
-	p->refs = 1;
 	p->dumpable = true;
 	p->start_ns = now_monotonic_ns();
 	list_init(&p->threads);
@@ -154,7 +152,6 @@ _Noreturn void process_exit(int wait_status)
 	if (p->exiting) /* by another thread, which is about to end the cell */
 		task_exit(0);
 	p->exiting = true;
-	p->exit_status = wait_status;
 	int sig = wait_status & 0x7f;
 	debug_exit(wait_status >> 8, sig);
 	p->leader = current; /* the scheduler runs no other any more; closing files may sleep (volumes write back) */

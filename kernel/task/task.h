@@ -60,7 +60,6 @@ struct itimer { struct ktimer timer; uint64_t interval_ns, expiry_ns; }; /* expi
 
 struct process {
 	int pid, ppid, pgid, sid;
-	unsigned refs;
 	struct list threads; /* struct task.thread_node */
 	unsigned thread_count;
 	struct task *leader;
@@ -72,7 +71,6 @@ struct process {
 	struct rlimit64 rlimit[RLIM_COUNT];
 	bool exiting;
 	bool stopped;        /* job control: no thread runs until SIGCONT */
-	int exit_status;     /* wait(2) encoding */
 	uint64_t start_ns;   /* CLOCK_MONOTONIC */
 	char comm_exe[256];  /* absolute path of the program */
 	bool dumpable, child_subreaper, thp_disable;
@@ -116,7 +114,7 @@ struct task {
 
 	/* threads */
 	uint64_t clear_tid;       /* futex to wake on exit */
-	uint64_t robust_list, robust_list_bytes;
+	uint64_t robust_list;
 	uint64_t cpu_ns, run_since_ns;
 
 	/* restart block (nanosleep, timed futex): */
@@ -126,8 +124,6 @@ struct task {
 	int nice, sched_policy, sched_priority;
 	int death_signal;         /* PR_SET_PDEATHSIG */
 	uint64_t timer_slack_ns;
-	uint64_t affinity;
-	uint64_t trace_start_ns;
 	void *debug;              /* owned by kernel/debug */
 };
 
@@ -180,8 +176,6 @@ struct process *process_by_pid(int pid);
 void process_for_each(void (*fn)(struct process *p, void *arg), void *arg);
 _Noreturn void task_exit(int status);           /* exit(2): this thread */
 _Noreturn void process_exit(int wait_status);   /* exit_group or a fatal signal: all threads */
-/* New thread of the current process (clone with CLONE_VM|CLONE_THREAD...). Registers are copied from current. */
-struct task *task_new_thread(int *ret_error);
 
 /* --- signals (kernel/task/signal.c) --- */
 /* Queues a signal for one thread, or for the process (any thread that doesn't block it). 0 or -EAGAIN (queue full). */
@@ -226,7 +220,6 @@ void posix_timers_exit(struct process *p);
 /* --- scheduler internals, used by the platform --- */
 extern bool need_work; /* tested on each return to user space: signals, switch, trace, stop */
 void task_want_work(void); /* sets need_work */
-void sched_tick(void);
 /* The slow path on return to user space: reschedules, serves the monitor, delivers signals, until nothing is left. */
 void user_return_work(struct regs *regs);
 
