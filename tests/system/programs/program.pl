@@ -1,0 +1,31 @@
+# Regular expressions, hashes, sorting, pack, files, sockets in the cell, signals, local time.
+use strict; use warnings;
+use POSIX qw(floor strftime); use Fcntl qw(:flock SEEK_SET); use Socket; use Digest::SHA qw(sha256_hex); use Time::HiRes qw(usleep alarm);
+my %count;
+open my $in, '<', 'text' or die;
+while (<$in>) { $count{lc $1}++ while /(\w+)/g }
+close $in;
+print join(' ', map { "$_=$count{$_}" } (sort { $count{$b} <=> $count{$a} || $a cmp $b } keys %count)[0 .. 9]), "\n";
+print strftime('%F %T', gmtime 1234567890), ' ', floor(-2.5), ' ', unpack('H*', pack('NnC/a*', 1, 2, 'abc')), "\n";
+open my $out, '+>', 'perl.out' or die;
+flock $out, LOCK_EX or die;
+print $out "line $_\n" for 1 .. 500;
+seek $out, 0, SEEK_SET;
+my @lines = <$out>;
+print scalar(@lines), ' ', -s 'perl.out', ' ', sha256_hex(join '', @lines), "\n";
+socketpair my $a, my $b, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die $!;
+syswrite $a, 'through a socket';
+sysread $b, my $got, 100;
+print "$got\n";
+local $SIG{ALRM} = sub { die "alarm\n" };
+eval { alarm 0.02; usleep 5_000_000; };
+print "woken by $@";
+local $SIG{USR1} = sub { print "signal $_[0]\n" };
+kill USR1 => $$;
+opendir my $dir, 'tree' or die;
+print join(' ', sort grep !/^\./, readdir $dir), "\n";
+mkdir 'made' or die; rename 'made', 'renamed' or die; symlink 'renamed', 'alias' or die;
+print -d 'alias' ? "folder\n" : "none\n", "no file: ", (open(my $x, '<', 'nowhere') ? '' : $!), "\n";
+print scalar reverse(join ',', map { $_ ** 2 } grep { $_ % 2 } 1 .. 15), "\n", uc(join '', <STDIN>);
+warn "to standard error\n";
+exit 5;
