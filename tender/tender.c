@@ -20,6 +20,8 @@
 #define O_NONBLOCK_ 04000
 #define O_ASYNC_ 020000
 #define AT_SYSINFO_EHDR_ 33
+#define DT_RELRSZ_ 35
+#define DT_RELR_ 36
 
 #define KERNEL_SEGMENTS_MAX 8
 #define ARENA_START_BYTES (160u << 10) /* what a kernel takes of its memory until the program's first instruction */
@@ -88,6 +90,24 @@ static uint64_t random_base(void)
 	return KERNEL_AREA_LOW + (r % (KERNEL_AREA_HIGH - KERNEL_AREA_LOW) & ~((2ull << 20) - 1));
 }
 
+/* Relative relocations in the packed form (ELF gABI, SHT_RELR): an even word is the address of a word to adjust, an odd one
+ * a bit map of which of the 63 words after it are, too. */
+static void relocate(uint64_t base, const uint64_t *relr, uint64_t count)
+{
+	uint64_t *at = NULL;
+	for (const uint64_t *end = relr + count; relr < end; relr++) {
+		if (!(*relr & 1)) {
+			at = (uint64_t *)(base + *relr);
+			*at++ += base;
+			continue;
+		}
+		for (unsigned i = 0; i < 63; i++)
+			if (*relr >> (i + 1) & 1)
+				at[i] += base;
+		at += 63;
+	}
+}
+
 /* Loads the kernel's static-PIE ELF at base: read-only segments from the file (shared by all cells), writable ones in the
  * first bytes of the memory file, so that the memory file holds all state. Returns the relocated table at the entry. */
 static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t base)
@@ -96,7 +116,7 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 		Elf64_Ehdr eh;
 		Elf64_Phdr ph[KERNEL_SEGMENTS_MAX];
 	} head = { 0 };
-	uint64_t top = 0, used = 0, rela = 0, rela_bytes = 0;
+	uint64_t top = 0, used = 0;
 	const Elf64_Dyn *dyn = NULL;
 
 	checked("read kernel file", HOST4(__NR_pread64, VB_FD_KERNEL, &head, sizeof(head), 0));
@@ -122,17 +142,17 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 		checked("read kernel data", HOST4(__NR_pread64, VB_FD_KERNEL, base + ph->p_vaddr, ph->p_filesz, ph->p_offset));
 		used += top - start;
 	}
+	const uint64_t *relr = NULL;
+	uint64_t relr_bytes = 0;
 	for (; dyn && dyn->d_tag != DT_NULL; dyn++) {
-		if (dyn->d_tag == DT_RELA)
-			rela = base + dyn->d_un.d_ptr;
-		else if (dyn->d_tag == DT_RELASZ)
-			rela_bytes = dyn->d_un.d_val;
-	}
-	for (const Elf64_Rela *r = (const Elf64_Rela *)rela; (uint64_t)r < rela + rela_bytes; r++) {
-		if (ELF64_R_TYPE(r->r_info) != R_X86_64_RELATIVE)
+		if (dyn->d_tag == DT_RELR_)
+			relr = (const uint64_t *)(base + dyn->d_un.d_ptr);
+		else if (dyn->d_tag == DT_RELRSZ_)
+			relr_bytes = dyn->d_un.d_val;
+		else if (dyn->d_tag == DT_RELASZ && dyn->d_un.d_val)
 			tender_fail(damaged_kernel, 0);
-		*(uint64_t *)(base + r->r_offset) = base + (uint64_t)r->r_addend;
 	}
+	relocate(base, relr, relr_bytes / sizeof(*relr));
 
 	const struct vb_kernel_table *table = (const struct vb_kernel_table *)(base + head.eh.e_entry);
 	if (head.eh.e_entry > top - sizeof(*table) || table->magic != VB_KERNEL_MAGIC)

@@ -95,16 +95,16 @@ static void send(struct vb_msg_trace *record, const struct text *text)
 	platform_send(&header, sizeof(header), text->bytes, text->used);
 }
 
-static const struct syscall_row *row_of(int nr)
+static const struct syscall_text *row_of(int nr)
 {
-	static const struct syscall_row unknown;
-	return nr >= 0 && nr < SYSCALL_COUNT ? &syscall_table[nr] : &unknown;
+	static const struct syscall_text unknown;
+	return nr >= 0 && nr < SYSCALL_COUNT ? &syscall_text[nr] : &unknown;
 }
 
 static void put_name(struct text *t, int nr)
 {
 	const char *name = row_of(nr)->name;
-	if (name)
+	if (*name)
 		put(t, "%s(", name);
 	else
 		put(t, "syscall_%#x(", (unsigned)nr);
@@ -146,7 +146,7 @@ void trace_enter(struct regs *regs)
 	struct text text = {c->text, sizeof(c->text), 0};
 	struct format f;
 	for (unsigned i = 0; i < 6; i++) {
-		if (row && format_next(&row, &f) && !f.out)
+		if (format_next(&row, &f) && !f.out)
 			put_arg(&text, &f, i, c->args, 0);
 		c->part_end[i] = (uint16_t)text.used;
 	}
@@ -174,7 +174,7 @@ static void trace_result(const struct regs *regs)
 
 	put_name(&text, c->nr);
 	bool address = row && result_is_address(row);
-	for (unsigned i = 0, start = 0; i < 6 && row && format_next(&row, &f); start = c->part_end[i++]) {
+	for (unsigned i = 0, start = 0; i < 6 && format_next(&row, &f); start = c->part_end[i++]) {
 		size_t before = text.used;
 		put(&text, i ? ", " : "");
 		size_t begin = text.used;

@@ -7,7 +7,7 @@
 /* A name is printed when (value & mask) == bits; its bits are then done with. Flags and enumerations are both that. */
 struct trace_name {
 	uint64_t mask, bits;
-	const char *name;
+	char name[56]; /* no pointer, which each cell would have to relocate in a copy of its own */
 };
 struct trace_set {
 	const char *word;
@@ -19,7 +19,7 @@ extern const unsigned trace_set_count;
 
 /* A structure in user memory. A field's word is that of an argument; an "&word" lies within the structure itself. */
 struct trace_field {
-	const char *name, *word;
+	char name[24], word[12];
 	uint16_t offset, size;
 };
 struct trace_struct {

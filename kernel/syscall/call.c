@@ -11,8 +11,8 @@ static long refuse(uint64_t nr)
 	stats->refused_calls++;
 	if (nr < SYSCALL_COUNT && !(logged[nr / 64] >> nr % 64 & 1)) {
 		logged[nr / 64] |= 1ull << nr % 64;
-		const char *name = syscall_table[nr].name;
-		klog(2, "%s: system call %s (%lu) is not supported", current->comm, name ? name : "?", nr);
+		const char *name = syscall_text[nr].name;
+		klog(2, "%s: system call %s (%lu) is not supported", current->comm, *name ? name : "?", nr);
 	}
 	return -ENOSYS;
 }
@@ -22,7 +22,7 @@ int syscall_enter(struct regs *regs)
 	uint64_t nr = regs->orig_rax;
 	syscall_fn *fn = NULL;
 	if (nr < SYSCALL_COUNT) {
-		fn = syscall_table[nr].fn;
+		fn = syscall_table[nr];
 		stats->guest_call[nr]++;
 	}
 	if (__builtin_expect(trace_on, 0))

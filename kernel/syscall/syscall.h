@@ -10,11 +10,13 @@
 typedef long syscall_fn(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 #define SYSCALL_COUNT 512
 
-struct syscall_row {
-	syscall_fn *fn;     /* NULL: not supported, -ENOSYS and one log line */
-	const char *name;   /* NULL: no such number */
-	const char *format; /* argument letters, see kernel/debug/trace.c */
+extern syscall_fn *const syscall_table[SYSCALL_COUNT]; /* NULL: not supported, -ENOSYS and one log line */
+
+/* Without pointers, which each cell would have to relocate in a copy of its own. */
+struct syscall_text {
+	char name[24];   /* empty: no such number */
+	char format[48]; /* argument words, see kernel/debug/trace.c */
 };
-extern const struct syscall_row syscall_table[SYSCALL_COUNT];
+extern const struct syscall_text syscall_text[SYSCALL_COUNT];
 
 #endif

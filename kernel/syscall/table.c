@@ -70,14 +70,14 @@
 	X(61, wait4, "d,>status,wait,>rusage") \
 	X(62, kill, "d,sig") \
 	X(63, uname, ">utsname") \
-	X(64, semget, "x,x,x,x,x,x") \
-	X(65, semop, "x,x,x,x,x,x") \
-	X(66, semctl, "x,x,x,x,x,x") \
-	X(67, shmdt, "x,x,x,x,x,x") \
-	X(68, msgget, "x,x,x,x,x,x") \
-	X(69, msgsnd, "x,x,x,x,x,x") \
-	X(70, msgrcv, "x,x,x,x,x,x") \
-	X(71, msgctl, "x,x,x,x,x,x") \
+	X(64, semget, "x,d,x") \
+	X(65, semop, "d,p,l") \
+	X(66, semctl, "d,d,d,x") \
+	X(67, shmdt, "p") \
+	X(68, msgget, "x,x") \
+	X(69, msgsnd, "d,p,l,x") \
+	X(70, msgrcv, "d,p,l,l,x") \
+	X(71, msgctl, "d,d,p") \
 	X(72, fcntl, "fd,fcntl,>fcntlarg") \
 	X(73, flock, "fd,lock") \
 	X(74, fsync, "fd") \
@@ -226,7 +226,7 @@
 	X(217, getdents64, "fd,p,l") \
 	X(218, set_tid_address, "p") \
 	X(219, restart_syscall, "") \
-	X(220, semtimedop, "x,x,x,x,x,x") \
+	X(220, semtimedop, "d,p,l,timespec") \
 	X(221, fadvise64, "fd,l,l,fadvise") \
 	X(222, timer_create, "clock,sigevent,>one") \
 	X(223, timer_settime, "d,timerflags,itimerspec,>itimerspec") \
@@ -373,5 +373,8 @@
 #define DECLARE(nr, name, format) extern syscall_fn sys_##name __attribute__((weak));
 SYSTEM_CALLS(DECLARE)
 
-#define ROW(nr, name, format) [nr] = { sys_##name, #name, format },
-const struct syscall_row syscall_table[SYSCALL_COUNT] = { SYSTEM_CALLS(ROW) };
+#define ROW(nr, name, format) [nr] = sys_##name,
+syscall_fn *const syscall_table[SYSCALL_COUNT] = { SYSTEM_CALLS(ROW) };
+
+#define TEXT(nr, name, format) [nr] = { #name, format },
+const struct syscall_text syscall_text[SYSCALL_COUNT] = { SYSTEM_CALLS(TEXT) };
