@@ -7,7 +7,7 @@ struct slot {
 };
 
 struct file_table {
-	unsigned refs, size;
+	unsigned size;
 	unsigned lowest; /* no slot below is free */
 	struct slot *slots;
 };
@@ -25,14 +25,8 @@ struct file_table *file_table_new(void)
 		kfree(t);
 		return NULL;
 	}
-	t->refs = 1;
 	t->size = FIRST_SIZE;
 	return t;
-}
-
-void file_table_ref(struct file_table *t)
-{
-	t->refs++;
 }
 
 static struct file_table *table(void)
@@ -57,8 +51,6 @@ static void close_file(struct file *f)
 
 void file_table_unref(struct file_table *t)
 {
-	if (--t->refs)
-		return;
 	for (unsigned fd = 0; fd < t->size; fd++)
 		if (t->slots[fd].file)
 			close_file(t->slots[fd].file);

@@ -124,13 +124,11 @@ void dentry_instantiate(struct dentry *d, struct inode *inode); /* takes the ino
 long dentry_path(struct dentry *d, char *buf, size_t size, bool mark_deleted);
 struct dentry *dentry_new_anonymous(const char *name, struct inode *inode); /* pipe:[1], socket:[2], anon_inode:[eventpoll]; takes the inode */
 
-struct fs_context { unsigned refs; struct dentry *root, *cwd; uint32_t umask; };
+struct fs_context { struct dentry *root, *cwd; uint32_t umask; };
 
 enum { WALK_FOLLOW = 1, WALK_DIRECTORY = 2, WALK_EMPTY_PATH = 4 };
 /* Resolves path (kernel string) relative to dirfd (AT_FDCWD or open directory). Referenced dentry (never negative) or -errno. May sleep. */
 int path_lookup(int dirfd, const char *path, unsigned flags, struct dentry **ret);
-/* Resolves all but the last component: referenced parent directory, and the last name (within name, NAME_MAX + 1 bytes). */
-int path_parent(int dirfd, const char *path, struct dentry **ret_parent, char *name, bool *ret_trailing_slash);
 /* Copies a path from the program: -EFAULT, -ENAMETOOLONG; -ENOENT when empty. *ret is kmalloc'ed. */
 int path_from_user(uint64_t addr, char **ret);
 int path_from_user_empty_ok(uint64_t addr, char **ret);
@@ -191,8 +189,7 @@ long file_read(struct file *f, void *kernel_buf, size_t len, uint64_t pos); /* l
 /* --- file tables --- */
 struct file_table;
 struct file_table *file_table_new(void);
-void file_table_ref(struct file_table *t);
-void file_table_unref(struct file_table *t); /* closes all at zero */
+void file_table_unref(struct file_table *t); /* closes all */
 /* The lowest free descriptor >= min gets f (reference taken over on success). -EMFILE. */
 int fd_install(struct file *f, int min, bool cloexec);
 /* Borrowed reference for the length of the call: use file_ref if it must survive a sleep with the table shared. NULL: -EBADF. */

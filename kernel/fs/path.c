@@ -213,24 +213,6 @@ int path_lookup(int dirfd, const char *path, unsigned flags, struct dentry **ret
 	return r;
 }
 
-int path_parent(int dirfd, const char *path, struct dentry **ret_parent, char *name, bool *ret_trailing_slash)
-{
-	struct walk w;
-	int r = *path ? walk_start(&w, dirfd, path, 0) : -ENOENT;
-
-	if (r)
-		return r;
-	r = walk_to_parent(&w);
-	if (!r) {
-		dentry_ref(w.at);
-		*ret_parent = w.at;
-		memcpy(name, w.name, w.len + 1);
-		*ret_trailing_slash = w.slash;
-	}
-	walk_end(&w);
-	return r;
-}
-
 int path_from_user_empty_ok(uint64_t addr, char **ret)
 {
 	static char buffer[PATH_MAX]; /* nothing sleeps while it is in use */

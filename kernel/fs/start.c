@@ -109,7 +109,7 @@ void fs_init(void)
 	p->files = file_table_new();
 	if (!p->fs || !p->files)
 		start_fail(125, -ENOMEM, "file system");
-	*p->fs = (struct fs_context){.refs = 1, .root = root, .cwd = root};
+	*p->fs = (struct fs_context){.root = root, .cwd = root};
 	dentry_ref(root);
 	current->creds.fsuid = current->creds.fsgid = 0;
 	current->creds.cap_effective = UINT64_MAX;

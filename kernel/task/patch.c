@@ -191,7 +191,8 @@ static void rewrite(struct mm *mm, uint64_t site, const struct vb_site *s)
 	uint8_t code[VB_SITE_MAX_BYTES];
 	void *virt;
 	if (copy_from_user(code, site, s->length) || code[s->syscall_at] != 0x0f ||
-		code[s->syscall_at + 1] != (s->kind == VB_SITE_CPUID ? 0xa2 : 0x05) || mm_private_text(mm, site, &virt))
+		code[s->syscall_at + 1] != (s->kind == VB_SITE_CPUID ? 0xa2 : 0x05) || debug_breakpoints_in(site, s->length) ||
+		mm_private_text(mm, site, &virt))
 		return;
 	struct patched *p = record(site);
 	if (!p)

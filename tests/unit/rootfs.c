@@ -345,7 +345,7 @@ static void start(uint64_t memory)
 	current->creds = (struct creds){.cap_effective = UINT64_MAX};
 	p->fs = &fs;
 	p->files = file_table_new();
-	fs = (struct fs_context){.refs = 1, .umask = 022};
+	fs = (struct fs_context){.umask = 022};
 	fs.root = fs.cwd = rootfs_mount();
 	dentry_ref(fs.root);
 }
