@@ -138,6 +138,10 @@ static _Noreturn void die_by_signal(int sig)
 int main(int argc, char **argv)
 {
 	paths_init(argv[0]);
+	if (fd_hold_standard() < 0) {
+		log_error("a standard descriptor is closed, and /dev/null can't be opened in its place: %m");
+		return MONITOR_STATUS_FAILED;
+	}
 	const char *name = argc > 1 ? argv[1] : "";
 	if (!*name) {
 		print_overview(stderr);

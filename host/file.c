@@ -18,6 +18,20 @@ void fd_close(int *fd)
 	errno = saved;
 }
 
+int fd_hold_standard(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_PATH | O_CLOEXEC) != fd)
+			return -errno;
+	return 0;
+}
+
+bool fd_is_closed(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	return flags < 0 || flags & O_PATH;
+}
+
 int fd_write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/types.h"
+#include "host/file.h"
 #include "image/commands.h"
 
 static const struct verb {
@@ -48,6 +49,10 @@ int command_fail(const struct vb_error *err)
 
 int main(int argc, char **argv)
 {
+	if (fd_hold_standard() < 0) {
+		perror("vauban image: /dev/null");
+		return EXIT_FAILED;
+	}
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

@@ -62,7 +62,7 @@ struct monitor {
 	/* its standard descriptors */
 	int stdio_fd[3];
 	int caller_stdin;     /* detached and interactive, -1: none */
-	bool stdio_closed[3]; /* for the cell; the number itself is taken by /dev/null */
+	bool stdio_closed[3]; /* for the cell; the number itself is held */
 	struct vb_boot_stdio stdio[3];
 	struct terminal *terminal; /* NULL: none to look after */
 	int output_fd[2];          /* detached: where its stdout and stderr come out, -1 if not */

@@ -42,18 +42,6 @@ void terminal_save(struct monitor *m, int fd)
 
 /* --- making them --- */
 
-/* Descriptors 0..2 must be taken, or what is opened next would be mistaken for them. */
-static int fill_holes(struct monitor *m, struct vb_error *err)
-{
-	for (int i = 0; i < 3; i++) {
-		m->stdio_fd[i] = i;
-		m->stdio_closed[i] = fcntl(i, F_GETFD) < 0;
-		if (m->stdio_closed[i] && open("/dev/null", O_RDWR) != i)
-			return vb_error_errno(err, "can't open /dev/null");
-	}
-	return 0;
-}
-
 static int open_pty(struct monitor *m, struct vb_error *err)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
@@ -104,10 +92,14 @@ int terminal_init(struct monitor *m, struct vb_error *err)
 	static struct terminal the_terminal;
 	m->terminal = &the_terminal;
 	m->terminal->pty = -1;
-	int r = fill_holes(m, err);
-	if (r == 0 && m->options->terminal && (m->options->detach || !isatty(STDIN_FILENO)))
+	int r = 0;
+	for (int i = 0; i < 3; i++) {
+		m->stdio_fd[i] = i;
+		m->stdio_closed[i] = fd_is_closed(i);
+	}
+	if (m->options->terminal && (m->options->detach || !isatty(STDIN_FILENO)))
 		r = open_pty(m, err);
-	else if (r == 0 && m->options->detach)
+	else if (m->options->detach)
 		r = open_pipes(m, err);
 	return r;
 }
