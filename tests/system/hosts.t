@@ -23,13 +23,17 @@ if [ "$(id -u)" = 0 ]; then
 	is "$tender_root" true "locked down as well"
 	"${as_nobody[@]}" "$vauban" rm -f n
 	is "$(ls "$other/run/vauban/cells")" "" "nothing is left"
-	# Who is in a chroot may not make a user namespace.
-	mkdir root
-	is "$(unshare --mount sh -c 'mount --rbind / root && exec chroot root "$@"' sh "${as_nobody[@]}" \
-		sh -c 'unshare --user true 2>/dev/null && echo not forbidden; exec "$0" run echo hello' "$vauban" 2>&1)" hello "without user namespaces"
-	is "$(unshare --user --map-root-user "$vauban" run echo hello 2>&1)" hello "as the root of a user namespace that knows no other user"
-	is "$(unshare --mount sh -c 'umount -l /proc && exec "$0" run echo hello' "$vauban" 2>&1)" hello "without /proc"
-	is "$(unshare --mount sh -c 'umount -l /sys; exec "$0" run --cpu 0.5 echo hello' "$vauban" 2>&1)" hello "without /sys: a CPU limit all the same"
+	if unshare --mount true 2>/dev/null && unshare --user --map-root-user true 2>/dev/null; then
+		# Who is in a chroot may not make a user namespace.
+		mkdir root
+		is "$(unshare --mount sh -c 'mount --rbind / root && exec chroot root "$@"' sh "${as_nobody[@]}" \
+			sh -c 'unshare --user true 2>/dev/null && echo not forbidden; exec "$0" run echo hello' "$vauban" 2>&1)" hello "without user namespaces"
+		is "$(unshare --user --map-root-user "$vauban" run echo hello 2>&1)" hello "as the root of a user namespace that knows no other user"
+		is "$(unshare --mount sh -c 'umount -l /proc && exec "$0" run echo hello' "$vauban" 2>&1)" hello "without /proc"
+		is "$(unshare --mount sh -c 'umount -l /sys; exec "$0" run --cpu 0.5 echo hello' "$vauban" 2>&1)" hello "without /sys: a CPU limit all the same"
+	else
+		skip "without user namespaces, /proc, /sys" "this host refuses namespaces, so that such hosts can't be made"
+	fi
 	vauban=${VAUBAN:-$vauban}
 else
 	skip "as another user" "needs root"
