@@ -244,6 +244,16 @@ void patch_mapped(struct mm *mm, uint64_t addr, uint64_t len)
 			rewrite(mm, base + sites[i].offset, &sites[i]);
 }
 
+void patch_forget(void)
+{
+	list_for_each_safe(p, next, &pages, struct trampoline_page, node)
+	{
+		list_remove(&p->node);
+		kfree(p);
+	}
+	patched_count = 0;
+}
+
 static const struct patched *by_trampoline(uint64_t rip)
 {
 	if (!patch_in_trampoline(rip))

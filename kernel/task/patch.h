@@ -14,6 +14,8 @@ void patch_mapped(struct mm *mm, uint64_t addr, uint64_t len);
 /* A call arrived by SIGSYS with regs->rip after the instruction: rewrite its site if the table allows. Moves regs->rip,
  * and that of every other thread inside the rewritten bytes, into the trampoline. */
 void patch_site(struct regs *regs);
+/* The address space is about to go, and all trampolines with it. */
+void patch_forget(void);
 /* The program's own address for an rip that may lie in a trampoline (signal frames, debugger, core files). */
 uint64_t patch_user_rip(uint64_t rip);
 /* The address to resume at for an rip that may lie inside rewritten bytes. Inverse of patch_user_rip. */

@@ -140,8 +140,8 @@ _Noreturn void task_exit(int status)
 	p->dead_cpu_ns += t->cpu_ns + (now_monotonic_ns() - t->run_since_ns);
 	if (p->leader == t)
 		p->leader = list_first(&p->threads, struct task, thread_node);
-	if (p->thread_count == 1)
-		task_wake(p->leader); /* may be waiting in exec to be alone */
+	if (p->exec_by)
+		task_wake(p->exec_by); /* waits to be alone */
 	dead_task = t;
 	task_switch_dead();
 }

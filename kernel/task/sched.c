@@ -158,7 +158,7 @@ int task_sleep(uint64_t deadline_ns, bool interruptible)
 	for (;;) {
 		if (t->woken)
 			return 0;
-		if (interruptible && (signal_pending(t) || t->process->exiting))
+		if (interruptible && (signal_pending(t) || task_ending(t)))
 			return -ERESTARTSYS;
 		if (t->timed_out)
 			return -ETIMEDOUT;
@@ -217,10 +217,10 @@ void user_return_work(struct regs *regs)
 		need_work = false;
 		if (serve())
 			cputime_tick((int64_t)regs->orig_rax < 0);
-		if (current->process->exiting)
-			task_exit(0);
 		if (!can_run(current) || (!list_empty(&run_queue) && now_monotonic_ns() >= slice_end_ns))
 			schedule();
+		if (task_ending(current))
+			task_exit(0);
 		if (signal_pending(current) || current->restore_sigmask || (int64_t)regs->orig_rax >= 0)
 			signal_deliver(regs);
 		arm_timer();

@@ -180,7 +180,7 @@ void signal_switched_in(void)
 		task_want_work();
 }
 
-static void task_notify(struct task *t)
+void task_interrupt(struct task *t)
 {
 	t->signal_flag = true;
 	if (t->state == TASK_SLEEPING && t->interruptible) /* current too: signals come in while it idles */
@@ -200,13 +200,13 @@ static bool task_wants(const struct task *t, int sig)
 static void process_notify(struct process *p, int sig)
 {
 	if (p->leader && task_wants(p->leader, sig)) {
-		task_notify(p->leader);
+		task_interrupt(p->leader);
 		return;
 	}
 	list_for_each(t, &p->threads, struct task, thread_node)
 	{
 		if (task_wants(t, sig)) {
-			task_notify(t);
+			task_interrupt(t);
 			return;
 		}
 	}
@@ -280,7 +280,7 @@ static int signal_send(struct process *p, struct task *t, const struct k_siginfo
 	if (!t)
 		process_notify(p, sig);
 	else if (!(signal_blocked(t) & sig_bit(sig)))
-		task_notify(t);
+		task_interrupt(t);
 	wait_queue_wake(&signal_wait, 1);
 	return 0;
 }
@@ -310,7 +310,7 @@ bool signal_queue_entry(struct process *p, struct task *t, struct sigpending_ent
 	if (!t)
 		process_notify(p, sig);
 	else if (!(signal_blocked(t) & sig_bit(sig)))
-		task_notify(t);
+		task_interrupt(t);
 	wait_queue_wake(&signal_wait, 1);
 	return true;
 }
@@ -327,7 +327,7 @@ void signal_force(const struct k_siginfo *info)
 	}
 	sigpending_flush(&current->pending, bit); /* this one must be seen, not an earlier one sent by kill */
 	queue_info(&current->pending, current->process, info);
-	task_notify(current);
+	task_interrupt(current);
 }
 
 void signal_fault(int sig, int code, uint64_t addr, int trapno, uint64_t error_code)

@@ -26,5 +26,6 @@ void signal_force(const struct k_siginfo *info);                     /* for curr
 void process_stop(int sig);                                          /* of current */
 void process_stop_wait(void);
 void signal_action_set(struct process *p, int sig, const struct k_sigaction *action);
+void xstate_reset(void); /* the processor's SIMD state: that of a fresh program */
 
 #endif

@@ -91,7 +91,7 @@ static void xstate_load_area(uint64_t features)
 	platform_xstate_load(&area);
 }
 
-static void xstate_reset(void)
+void xstate_reset(void)
 {
 	memset(&area, 0, XSTATE_HEADER_END);
 	area.mxcsr = MXCSR_DEFAULT;

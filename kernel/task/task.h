@@ -70,6 +70,7 @@ struct process {
 	struct sigpending pending;
 	struct rlimit64 rlimit[RLIM_COUNT];
 	bool exiting;
+	struct task *exec_by; /* waits for the other threads to end, or NULL */
 	bool stopped;        /* job control: no thread runs until SIGCONT */
 	uint64_t start_ns;   /* CLOCK_MONOTONIC */
 	char comm_exe[256];  /* absolute path of the program */
@@ -129,6 +130,13 @@ struct task {
 
 extern struct task *current;
 
+/* True when the thread must unwind and end: the process does, or another thread replaces the program. */
+static inline bool task_ending(const struct task *t)
+{
+	const struct process *p = t->process;
+	return p->exiting || (p->exec_by && p->exec_by != t);
+}
+
 /* --- waiting --- */
 
 /* A place to wait. wake() may carry an event mask (POLL*) so that pollers can filter. */
@@ -154,6 +162,7 @@ void wait_queue_wake_n(struct wait_queue *q, unsigned events, unsigned n); /* at
 void task_prepare(void);
 int task_sleep(uint64_t deadline_ns, bool interruptible);
 void task_wake(struct task *task);
+void task_interrupt(struct task *t); /* as a signal would */
 /* The usual loop: waits on q until cond is true. r is 0 or the error of task_sleep. */
 #define wait_until(q, cond, deadline) ({                                                                               \
 	int r_ = 0;                                                                                                    \
