@@ -107,7 +107,7 @@ int tender_create_files(struct monitor *m, struct vb_error *err)
 
 int tender_spawn(struct monitor *m, const char *empty_root, struct vb_error *err)
 {
-	static char stack[16384] __attribute__((aligned(16)));
+	char stack[16384] __attribute__((aligned(16)));
 	char path[PATH_MAX], root_option[PATH_MAX + 16];
 	int r = path_helper("vauban-tender", path, sizeof(path), err);
 	if (r < 0)

@@ -11,7 +11,8 @@ struct slab {
 	uint32_t unused_from; /* objects at this offset and above were never used */
 };
 
-static const uint16_t class_size[] = {32, 64, 96, 128, 192, 256, 400, 576, 800, 1008, 2032};
+/* Few, since a small cell has one object of each: what a size wastes costs less than pages of classes hardly used. */
+static const uint16_t class_size[] = {32, 96, 128, 192, 400, 800, 1008, 2032};
 #define CLASSES   VB_ARRAY_LEN(class_size)
 #define SMALL_MAX 2032
 
