@@ -303,11 +303,13 @@ void lockdown_enter(const struct lockdown *l)
 	/* 4. No file to open by any path, even if the root is still there; no TCP, no signals to others. */
 	bool landlock = landlock_all();
 
-	/* 5. Nothing to take from the host: no descriptors, processes, core files or locked memory. */
+	/* 5. Nothing to take from the host: no descriptors, processes, core files or memory. */
 	set_limit(RLIMIT_NOFILE, VB_FD_IMAGE + 1);
 	set_limit(RLIMIT_NPROC, 0);
 	set_limit(RLIMIT_CORE, 0);
 	set_limit(RLIMIT_MEMLOCK, 0);
+	set_limit(RLIMIT_DATA, 0);         /* no private memory to write to: all that a cell has is in its memory file */
+	set_limit(RLIMIT_STACK, 64 << 10); /* nor by growing this stack, which nobody uses any more */
 
 	/* 6. The filter, last: it forbids everything above. */
 	install_handlers(l);

@@ -245,6 +245,26 @@ static void flood_log(void)
 		host(SYS_write, 3, (long)&m, 8 + (long)(i % 2 ? 100 : sizeof(m.text)), 0, 0, 0);
 }
 
+/* Says that the program stopped, and is gone when the monitor reads it: there is nobody left to stop. */
+static void stop_and_go(void)
+{
+	const uint32_t m[2] = {7, 19};
+	puts("ready");
+	sleep(1);
+	host(SYS_write, 3, (long)m, sizeof(m), 0, 0, 0);
+	host(SYS_exit_group, 0, 0, 0, 0, 0, 0);
+}
+
+/* --- memory of the host that is not the cell's --- */
+
+static void anonymous_memory(void)
+{
+	long size = 256l << 20;
+	if (host(SYS_mmap, USER, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != USER)
+		return;
+	attack("writable anonymous memory", host(SYS_mprotect, USER, size, PROT_READ | PROT_WRITE, 0, 0, 0));
+}
+
 /* --- without the gate: what any program can try --- */
 
 static void expect_signal(const char *what, void (*fn)(void))
@@ -439,6 +459,10 @@ int main(int argc, char **argv)
 		exit_and_more();
 	else if (!strcmp(name, "flood"))
 		flood_log();
+	else if (!strcmp(name, "stop"))
+		stop_and_go();
+	else if (!strcmp(name, "anonymous"))
+		anonymous_memory();
 	else if (!host_attack(name))
 		return 2;
 	return 0;

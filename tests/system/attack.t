@@ -57,6 +57,24 @@ for kind in exit flood; do
 	is "$state" exited "$kind: the monitor holds"
 done
 
+# A monitor that reads of a stop when the tender is gone must not stop what else is in its process group.
+(setsid bash -c 'sleep 1000 & echo $! >"$1/peer"; "$2" run -m 64M "$3" stop "$4" >"$1/stop"; echo $? >"$1/status"' - "$work" "$vauban" "$escape" "$gate" &)
+eventually "an attacker in the foreground is ready" grep -q ready "$work/stop"
+peer=$(cat "$work/peer")
+monitor_of_peer=$(pgrep -g "$(ps -o pgid= "$peer" | tr -d ' ')" -x vauban)
+kill -STOP "$monitor_of_peer"
+eventually "it is gone" eval 'gone $(pgrep -P "$monitor_of_peer") || [[ "$(ps -o state= --ppid "$monitor_of_peer")" == *Z* ]]'
+kill -CONT "$monitor_of_peer"
+eventually "its monitor ends" test -s "$work/status"
+like "$(ps -o state= -p "$peer")" '^S' "and has stopped nobody"
+kill -KILL -- -"$(ps -o pgid= "$peer" | tr -d ' ')"
+
+# --- memory ---
+for n in "${gates[@]}"; do
+	attempt anonymous "$n"
+	result $((!($(grep -c 'gave -12' <<<"$out") == 1))) "gate $n: no memory but the cell's" "$out"
+done
+
 # --- what any program may try ---
 attempt no-gate
 like "$out" 'int 0x80: signal' "int 0x80 is refused"
