@@ -139,6 +139,8 @@ static void dentry_free(struct dentry *d)
 			hash_remove(d);
 			list_remove(&d->sibling);
 		}
+		if (d->inode && d->inode->watches && !d->inode->nlink)
+			inotify_gone(d->inode);
 		if (d->inode)
 			inode_unref(d->inode);
 		kfree(d->name);

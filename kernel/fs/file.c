@@ -1,6 +1,8 @@
 /* Open files: making, opening with all checks, reading and writing through them. Owns struct file's counts; trusts the back ends. */
 #include "kernel/fs/fs_private.h"
 
+#include <linux/inotify.h>
+
 static int64_t directory_seek(struct file *f, int64_t offset, int whence)
 {
 	if (whence == SEEK_CUR)
@@ -63,6 +65,8 @@ void file_unref(struct file *f)
 	KASSERT(f->refs);
 	if (--f->refs)
 		return;
+	if (!(f->flags & O_PATH))
+		notify(f->dentry, 0, f->writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	if (!list_empty(&f->epolls))
 		epoll_file_released(f);
 	if (f->inode->locks)
@@ -125,9 +129,11 @@ int file_open(struct dentry *d, unsigned flags, struct file **ret)
 
 		f->flags &= ~(unsigned)O_NOCTTY;
 		if (r) {
+			f->flags |= O_PATH; /* never was open */
 			file_unref(f);
 			return r;
 		}
+		notify(d, 0, IN_OPEN);
 	}
 	*ret = f;
 	return 0;
@@ -236,7 +242,7 @@ int file_open_walk(int dirfd, const char *path, unsigned flags, uint32_t mode, u
 		r = may_open(w.at, flags, created);
 		r = r ? r : file_open(w.at, flags, &f);
 		if (!r && flags & O_TRUNC && !created && is_type(f->inode, S_IFREG)) {
-			r = path_truncate(f->inode, 0);
+			r = (int)notify(f->dentry, path_truncate(f->inode, 0), IN_MODIFY);
 			if (r)
 				file_unref(f);
 		}
@@ -252,11 +258,18 @@ int file_open_at(int dirfd, const char *path, unsigned flags, uint32_t mode, str
 	return file_open_walk(dirfd, path, flags, mode, 0, ret);
 }
 
+static long moved(struct file *f, long r, uint32_t mask)
+{
+	return r > 0 ? notify(f->dentry, r, mask) : r;
+}
+
 long file_do_read(struct file *f, struct uio *u, uint64_t *pos)
 {
 	if (!f->readable)
 		return -EBADF;
-	return f->ops->read ? f->ops->read(f, u, pos) : is_type(f->inode, S_IFDIR) ? -EISDIR : -EINVAL;
+	if (!f->ops->read)
+		return is_type(f->inode, S_IFDIR) ? -EISDIR : -EINVAL;
+	return moved(f, f->ops->read(f, u, pos), IN_ACCESS);
 }
 
 long file_do_write(struct file *f, struct uio *u, uint64_t *pos)
@@ -278,7 +291,7 @@ long file_do_write(struct file *f, struct uio *u, uint64_t *pos)
 			inode_drop_setid(f->inode);
 		u->left = allowed;
 	}
-	return f->ops->write(f, u, pos);
+	return moved(f, f->ops->write(f, u, pos), IN_MODIFY);
 }
 
 long file_read(struct file *f, void *kernel_buf, size_t len, uint64_t pos)

@@ -89,6 +89,7 @@ struct inode {
 	void *locks;           /* posix and flock locks; owned by fs/locks.c */
 	void *pipe;            /* of a fifo; owned by fs/pipe.c */
 	void *socket;          /* bound unix socket; owned by net/unix.c */
+	void *watches;         /* of inotify; owned by fs/inotify.c */
 	bool read_only;        /* on a read-only file system: EROFS */
 	bool linkable;         /* O_TMPFILE: may get a first name */
 	unsigned seals;        /* F_SEAL_*, of a memfd */
@@ -185,6 +186,19 @@ void file_unref(struct file *f);
 int file_open_at(int dirfd, const char *path, unsigned flags, uint32_t mode, struct file **ret);
 int file_open(struct dentry *d, unsigned flags, struct file **ret);
 long file_read(struct file *f, void *kernel_buf, size_t len, uint64_t pos); /* loader: reads fully unless at the end */
+
+/* --- telling inotify (kernel/fs/inotify.c): masks are IN_* --- */
+extern unsigned inotify_watches; /* there are that many: nearly always none */
+void inotify_tell(struct dentry *d, uint32_t mask);          /* the object and its directory */
+void inotify_tell_self(struct inode *inode, uint32_t mask);  /* the object only */
+void inotify_tell_directory(struct inode *dir, const char *name, const struct inode *child, uint32_t mask, uint32_t cookie);
+void inotify_gone(struct inode *inode);                      /* it has no name and no user any more */
+static inline long notify(struct dentry *d, long result, uint32_t mask) /* of a call that did something unless result < 0 */
+{
+	if (inotify_watches && result >= 0)
+		inotify_tell(d, mask);
+	return result;
+}
 
 /* --- file tables --- */
 struct file_table;

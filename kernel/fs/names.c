@@ -3,6 +3,8 @@
  */
 #include "kernel/fs/fs_private.h"
 
+#include <linux/inotify.h>
+
 int names_may_create(struct dentry *dir)
 {
 	const struct inode_ops *ops = dir->inode->ops;
@@ -26,13 +28,20 @@ static int may_delete(struct dentry *dir, struct dentry *victim, bool as_directo
 	return dir->unlinked ? -ENOENT : 0;
 }
 
+static int created(struct dentry *dir, const struct dentry *d, int r)
+{
+	if (inotify_watches && !r)
+		inotify_tell_directory(dir->inode, d->name, d->inode, IN_CREATE, 0);
+	return r;
+}
+
 int names_create(struct dentry *dir, struct dentry *d, uint32_t mode, uint64_t rdev)
 {
 	const struct inode_ops *ops = dir->inode->ops;
 
 	if (!ops->create)
 		return S_ISREG(mode) ? -EACCES : -EPERM;
-	return ops->create(dir->inode, d, mode, rdev);
+	return created(dir, d, ops->create(dir->inode, d, mode, rdev));
 }
 
 /* Finds the place of a new name: on success w->at is its directory and *ret_d its negative entry. */
@@ -80,7 +89,7 @@ int names_mkdir(int dirfd, const char *path, uint32_t mode)
 	struct inode *dir = w.at->inode;
 
 	mode &= (0777 | S_ISVTX) & ~current->process->fs->umask;
-	return end_create(&w, d, dir->ops->mkdir ? dir->ops->mkdir(dir, d, S_IFDIR | mode) : -EPERM);
+	return end_create(&w, d, dir->ops->mkdir ? created(w.at, d, dir->ops->mkdir(dir, d, S_IFDIR | mode)) : -EPERM);
 }
 
 int names_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev)
@@ -123,7 +132,7 @@ int names_symlink(const char *target, int dirfd, const char *path)
 		return r;
 	struct inode *dir = w.at->inode;
 
-	return end_create(&w, d, dir->ops->symlink ? dir->ops->symlink(dir, d, target) : -EPERM);
+	return end_create(&w, d, dir->ops->symlink ? created(w.at, d, dir->ops->symlink(dir, d, target)) : -EPERM);
 }
 
 int names_link(struct dentry *old, int dirfd, const char *path)
@@ -145,9 +154,12 @@ int names_link(struct dentry *old, int dirfd, const char *path)
 		r = -ENOENT;
 	else
 		r = dir->ops->link(dir, d, inode);
-	if (!r)
+	if (!r) {
 		inode->linkable = false;
-	return end_create(&w, d, r);
+		if (inotify_watches)
+			inotify_tell_self(inode, IN_ATTRIB);
+	}
+	return end_create(&w, d, created(w.at, d, r));
 }
 
 static int special_name_error(const struct walk *w, bool directory)
@@ -155,6 +167,25 @@ static int special_name_error(const struct walk *w, bool directory)
 	if (!directory)
 		return -EISDIR;
 	return w->len == 0 ? -EBUSY : w->len == 1 ? -EINVAL : -ENOTEMPTY;
+}
+
+/* Takes d, and tells who watches: of an object that is gone before its directory. */
+static void removed(struct inode *dir, struct dentry *d, bool directory)
+{
+	struct inode *inode = d->inode;
+	char name[NAME_MAX + 1];
+
+	if (!inotify_watches) {
+		dentry_unref(d);
+		return;
+	}
+	memcpy(name, d->name, strlen(d->name) + 1);
+	inode_ref(inode);
+	if (!directory)
+		inotify_tell_self(inode, IN_ATTRIB);
+	dentry_unref(d);
+	inotify_tell_directory(dir, name, inode, IN_DELETE, 0);
+	inode_unref(inode);
 }
 
 int names_unlink(int dirfd, const char *path, bool directory)
@@ -180,13 +211,27 @@ int names_unlink(int dirfd, const char *path, bool directory)
 		int (*remove)(struct inode *, struct dentry *) = directory ? dir->ops->rmdir : dir->ops->unlink;
 
 		r = remove ? remove(dir, d) : -EPERM;
-		if (!r)
+		if (!r) {
 			dentry_drop(d);
+			removed(w.at->inode, d, directory);
+			d = NULL;
+		}
 	}
 	if (d)
 		dentry_unref(d);
 	walk_end(&w);
 	return r;
+}
+
+static void renamed(const struct walk *from, const struct walk *to, struct inode *inode, struct inode *replaced)
+{
+	static uint32_t cookie;
+
+	inotify_tell_directory(from->at->inode, from->name, inode, IN_MOVED_FROM, ++cookie);
+	inotify_tell_directory(to->at->inode, to->name, inode, IN_MOVED_TO, cookie);
+	if (replaced)
+		inotify_tell_self(replaced, IN_ATTRIB);
+	inotify_tell_self(inode, IN_MOVE_SELF);
 }
 
 /* All checks of a rename whose four entries are known; then the rename. */
@@ -230,6 +275,11 @@ static int rename_entries(struct walk *from, struct dentry *old, struct walk *to
 	r = ops->rename ? ops->rename(from->at->inode, old, to->at->inode, new, flags) : -EPERM;
 	if (r)
 		return r;
+	if (inotify_watches) {
+		renamed(from, to, old->inode, exchange ? NULL : new->inode);
+		if (exchange)
+			renamed(to, from, new->inode, NULL);
+	}
 	if (exchange)
 		dentry_exchange(old, new);
 	else

@@ -3,6 +3,7 @@
 #include "kernel/syscall/define.h"
 
 #include <linux/falloc.h>
+#include <linux/inotify.h>
 
 SYSCALL(umask, unsigned mask)
 {
@@ -12,8 +13,9 @@ SYSCALL(umask, unsigned mask)
 	return old;
 }
 
-static int change_mode(struct inode *inode, uint32_t mode)
+static long change_mode(struct dentry *d, uint32_t mode)
 {
+	struct inode *inode = d->inode;
 	struct attr_change change = {.valid = ATTR_MODE, .mode = mode & 07777};
 
 	if (inode->read_only)
@@ -24,7 +26,7 @@ static int change_mode(struct inode *inode, uint32_t mode)
 		return -EPERM;
 	if (!in_group(inode->gid) && !capable(CAP_FSETID))
 		change.mode &= ~(uint32_t)S_ISGID;
-	return inode_change(inode, &change);
+	return notify(d, inode_change(inode, &change), IN_ATTRIB);
 }
 
 static int change_mode_at(int dirfd, uint64_t path, unsigned mode, unsigned flags)
@@ -35,7 +37,7 @@ static int change_mode_at(int dirfd, uint64_t path, unsigned mode, unsigned flag
 
 	if (r)
 		return r;
-	r = change_mode(d->inode, mode);
+	r = (int)change_mode(d, mode);
 	dentry_unref(d);
 	return r;
 }
@@ -78,11 +80,12 @@ SYSCALL(fchmod, int fd, unsigned mode)
 {
 	struct file *f = open_file(fd);
 
-	return f ? finish(f, change_mode(f->inode, mode)) : -EBADF;
+	return f ? finish(f, change_mode(f->dentry, mode)) : -EBADF;
 }
 
-static int change_owner(struct inode *inode, uint32_t uid, uint32_t gid)
+static long change_owner(struct dentry *d, uint32_t uid, uint32_t gid)
 {
+	struct inode *inode = d->inode;
 	const uint32_t keep = ~0u;
 	struct attr_change change = {.valid = ATTR_UID, .uid = uid == keep ? inode->uid : uid};
 
@@ -97,7 +100,9 @@ static int change_owner(struct inode *inode, uint32_t uid, uint32_t gid)
 
 	if ((!uid_ok || !gid_ok) && !capable(CAP_CHOWN))
 		return -EPERM;
-	return inode_change(inode, &change);
+	int r = inode_change(inode, &change);
+
+	return uid == keep && gid == keep ? r : notify(d, r, IN_ATTRIB);
 }
 
 SYSCALL(fchownat, int dirfd, uint64_t path, uint32_t uid, uint32_t gid, unsigned flags)
@@ -111,7 +116,7 @@ SYSCALL(fchownat, int dirfd, uint64_t path, uint32_t uid, uint32_t gid, unsigned
 
 	if (r)
 		return r;
-	r = change_owner(d->inode, uid, gid);
+	r = (int)change_owner(d, uid, gid);
 	dentry_unref(d);
 	return r;
 }
@@ -130,7 +135,7 @@ SYSCALL(fchown, int fd, uint32_t uid, uint32_t gid)
 {
 	struct file *f = open_file(fd);
 
-	return f ? finish(f, change_owner(f->inode, uid, gid)) : -EBADF;
+	return f ? finish(f, change_owner(f->dentry, uid, gid)) : -EBADF;
 }
 
 /* --- times --- */
@@ -144,8 +149,9 @@ static bool nanoseconds_ok(int64_t ns)
 }
 
 /* times NULL: now, which also those may set who may only write. */
-static int change_times(struct inode *inode, const struct k_timespec *times)
+static long change_times(struct dentry *d, const struct k_timespec *times)
 {
+	struct inode *inode = d->inode;
 	struct attr_change change = {.valid = ATTR_ATIME | ATTR_MTIME};
 	bool now = !times || (times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW);
 
@@ -164,13 +170,15 @@ static int change_times(struct inode *inode, const struct k_timespec *times)
 		else if (times[1].tv_nsec != UTIME_NOW)
 			change.mtime_ns = timespec_to_signed_ns(&times[1]);
 	}
+	bool both = change.valid & ATTR_ATIME && change.valid & ATTR_MTIME;
+
 	if (!inode_owner_or_capable(inode)) {
 		int r = now ? inode_permission(inode, MAY_WRITE) : -EPERM;
 
 		if (r)
 			return r;
 	}
-	return inode_change(inode, &change);
+	return notify(d, inode_change(inode, &change), both ? IN_ATTRIB : change.valid & ATTR_MTIME ? IN_MODIFY : IN_ACCESS);
 }
 
 static int change_times_at(int dirfd, uint64_t path, const struct k_timespec *times, unsigned flags)
@@ -184,14 +192,14 @@ static int change_times_at(int dirfd, uint64_t path, const struct k_timespec *ti
 	if (!path && dirfd != AT_FDCWD) {
 		struct file *f = flags ? NULL : open_file(dirfd);
 
-		return flags ? -EINVAL : f ? (int)finish(f, change_times(f->inode, times)) : -EBADF;
+		return flags ? -EINVAL : f ? (int)finish(f, change_times(f->dentry, times)) : -EBADF;
 	}
 	unsigned walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY_PATH : 0);
 	int r = path_lookup_user(dirfd, path, walk, &d);
 
 	if (r)
 		return r;
-	r = change_times(d->inode, times);
+	r = (int)change_times(d, times);
 	dentry_unref(d);
 	return r;
 }
@@ -251,7 +259,7 @@ SYSCALL(truncate, uint64_t path, int64_t size)
 	if (!is_type(d->inode, S_IFREG))
 		r = is_type(d->inode, S_IFDIR) ? -EISDIR : -EINVAL;
 	r = r ? r : inode_permission(d->inode, MAY_WRITE);
-	r = r ? r : path_truncate(d->inode, (uint64_t)size);
+	r = r ? r : (int)notify(d, path_truncate(d->inode, (uint64_t)size), IN_MODIFY);
 	dentry_unref(d);
 	return r;
 }
@@ -264,7 +272,9 @@ SYSCALL(ftruncate, int fd, int64_t size)
 
 	if (!f)
 		return -EBADF;
-	return finish(f, !f->writable || !is_type(f->inode, S_IFREG) ? -EINVAL : path_truncate(f->inode, (uint64_t)size));
+	return finish(f, !f->writable || !is_type(f->inode, S_IFREG)
+				 ? -EINVAL
+				 : notify(f->dentry, path_truncate(f->inode, (uint64_t)size), IN_MODIFY));
 }
 
 SYSCALL(fallocate, int fd, int mode, int64_t offset, int64_t len)
@@ -296,7 +306,9 @@ SYSCALL(fallocate, int fd, int mode, int64_t offset, int64_t len)
 
 	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > f->inode->size && (rlimit_file_size((uint64_t)offset, &room) || room < (size_t)len))
 		return finish(f, -EFBIG);
-	return finish(f, f->ops->fallocate ? f->ops->fallocate(f, mode, (uint64_t)offset, (uint64_t)len) : -EOPNOTSUPP);
+	int r = f->ops->fallocate ? f->ops->fallocate(f, mode, (uint64_t)offset, (uint64_t)len) : -EOPNOTSUPP;
+
+	return finish(f, notify(f->dentry, r, IN_MODIFY));
 }
 
 /* --- syncing --- */

@@ -2,6 +2,8 @@
 #include "kernel/fs/fs_private.h"
 #include "kernel/syscall/define.h"
 
+#include <linux/inotify.h>
+
 struct getdents {
 	uint64_t at, left;
 	bool old_layout; /* getdents: the type is the last byte */
@@ -53,6 +55,7 @@ static long read_entries(int fd, uint64_t buf, unsigned size, bool old_layout)
 		: f->dentry->unlinked                             ? -ENOENT
 								  : f->ops->readdir(f, &f->pos, emit_entry, &g);
 
+	notify(f->dentry, r, IN_ACCESS);
 	file_unref(f);
 	return r ? r : g.error ? g.error : (long)(size - g.left);
 }

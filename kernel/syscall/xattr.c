@@ -2,6 +2,7 @@
 #include "kernel/fs/fs_private.h"
 #include "kernel/syscall/define.h"
 
+#include <linux/inotify.h>
 #include <linux/xattr.h>
 
 enum { WANT_READ, WANT_WRITE };
@@ -159,17 +160,17 @@ static struct dentry *of_fd(int fd, long *ret_error)
 
 SYSCALL(setxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-	WITH(argument_with_value(&a, name, value, size, flags), of_path(path, WALK_FOLLOW, &r), set(d->inode, &a));
+	WITH(argument_with_value(&a, name, value, size, flags), of_path(path, WALK_FOLLOW, &r), notify(d, set(d->inode, &a), IN_ATTRIB));
 }
 
 SYSCALL(lsetxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-	WITH(argument_with_value(&a, name, value, size, flags), of_path(path, 0, &r), set(d->inode, &a));
+	WITH(argument_with_value(&a, name, value, size, flags), of_path(path, 0, &r), notify(d, set(d->inode, &a), IN_ATTRIB));
 }
 
 SYSCALL(fsetxattr, int fd, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-	WITH(argument_with_value(&a, name, value, size, flags), of_fd(fd, &r), set(d->inode, &a));
+	WITH(argument_with_value(&a, name, value, size, flags), of_fd(fd, &r), notify(d, set(d->inode, &a), IN_ATTRIB));
 }
 
 SYSCALL(getxattr, uint64_t path, uint64_t name, uint64_t value, uint64_t size)
@@ -204,15 +205,15 @@ SYSCALL(flistxattr, int fd, uint64_t names, uint64_t size)
 
 SYSCALL(removexattr, uint64_t path, uint64_t name)
 {
-	WITH(argument_from_user(&a, name), of_path(path, WALK_FOLLOW, &r), remove(d->inode, &a));
+	WITH(argument_from_user(&a, name), of_path(path, WALK_FOLLOW, &r), notify(d, remove(d->inode, &a), IN_ATTRIB));
 }
 
 SYSCALL(lremovexattr, uint64_t path, uint64_t name)
 {
-	WITH(argument_from_user(&a, name), of_path(path, 0, &r), remove(d->inode, &a));
+	WITH(argument_from_user(&a, name), of_path(path, 0, &r), notify(d, remove(d->inode, &a), IN_ATTRIB));
 }
 
 SYSCALL(fremovexattr, int fd, uint64_t name)
 {
-	WITH(argument_from_user(&a, name), of_fd(fd, &r), remove(d->inode, &a));
+	WITH(argument_from_user(&a, name), of_fd(fd, &r), notify(d, remove(d->inode, &a), IN_ATTRIB));
 }
