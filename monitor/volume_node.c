@@ -276,9 +276,10 @@ static bool is_ancestor(const struct node *n, const struct node *of)
 
 void node_renamed(struct volume *v, struct node *dir, const char *name, struct node *new_dir, const char *new_name)
 {
+	const struct statx from = dir->id; /* what holds dir may be nothing but the first node found */
 	list_for_each(n, &v->nodes, struct node, lru)
 	{
-		if (!n->parent || strcmp(n->name, name) || !same_file(&n->parent->id, &dir->id))
+		if (!n->parent || strcmp(n->name, name) || !same_file(&n->parent->id, &from))
 			continue;
 		/* What is skipped here is stale once its descriptor is closed. A ring can be asked for when the host moves things, too. */
 		char *copy = is_ancestor(n, new_dir) ? NULL : strdup(new_name);

@@ -213,6 +213,22 @@ static void test_directories(void)
 	CHECK(rmdir(host("moved")) == 0);
 }
 
+/* Trename where the renamed file's node is all that holds its directory's, and another file bears the name. */
+static void test_rename_last(void)
+{
+	CHECK(ASK(P9_TMKDIR, .fid = 0, .name = p9_string("a"), .mode = 0700) == 0);
+	CHECK(ASK(P9_TMKDIR, .fid = 0, .name = p9_string("b"), .mode = 0700) == 0);
+	put("a/same", "a");
+	put("b/same", "b");
+	static const struct p9_string below_a[] = {{"a", 1}, {"same", 4}}, below_b[] = {{"b", 1}, {"same", 4}};
+	CHECK(ASK(P9_TWALK, .fid = 0, .fid2 = 2, .walk_count = 2, .walk_name = {below_b[0], below_b[1]}) == 0);
+	CHECK(ASK(P9_TWALK, .fid = 0, .fid2 = 1, .walk_count = 2, .walk_name = {below_a[0], below_a[1]}) == 0);
+	CHECK(ASK(P9_TRENAME, .fid = 1, .fid2 = 0, .name = p9_string("moved")) == 0 && holds("moved", "a") && holds("b/same", "b"));
+	CHECK(CLUNK(1) == 0 && CLUNK(2) == 0);
+	CHECK(ASK(P9_TUNLINKAT, .fid = 0, .name = p9_string("moved")) == 0 && unlink(host("b/same")) == 0);
+	CHECK(rmdir(host("a")) == 0 && rmdir(host("b")) == 0);
+}
+
 static void test_links(void)
 {
 	CHECK(ASK(P9_TSYMLINK, .fid = 0, .name = p9_string("out"), .text = p9_string("/etc")) == 0 && r.qid.type == P9_QID_SYMLINK);
@@ -389,6 +405,7 @@ int main(void)
 		attach(false, !(way & 1), !(way & 2));
 		test_files();
 		test_directories();
+		test_rename_last();
 		test_links();
 		if (!(way & 1))
 			test_xattrs();
