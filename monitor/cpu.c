@@ -1,9 +1,11 @@
 /* The CPU limit: a control group where the host permits one, else a duty cycle of SIGSTOP and SIGCONT on the tender. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -26,6 +28,20 @@ static bool write_file(const char *dir, const char *name, const char *text)
 	return ok;
 }
 
+/* Removes the groups of monitors that were killed: NAME.PID. Those with processes in them stay by themselves. */
+static void sweep_groups(const char *parent)
+{
+	DIR *d = opendir(parent);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		const char *dot = strrchr(e->d_name, '.');
+		int pid = dot ? atoi(dot + 1) : 0;
+		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+			unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+	}
+	if (d)
+		closedir(d);
+}
+
 /* A group of ours below root, where limit_file takes the text. Only root may; with version 2, the controller has to be
  * handed down level by level. */
 static bool join_group(struct monitor *m, const char *root, const char *limit_file, const char *limit, bool version2)
@@ -39,6 +55,7 @@ static bool join_group(struct monitor *m, const char *root, const char *limit_fi
 	mkdir(parent, 0755);
 	if (version2)
 		write_file(parent, "cgroup.subtree_control", "+cpu");
+	sweep_groups(parent);
 	if (mkdir(m->cgroup, 0755) == 0 && write_file(m->cgroup, limit_file, limit) && write_file(m->cgroup, "cgroup.procs", pid))
 		return true;
 	rmdir(m->cgroup);

@@ -111,6 +111,8 @@ void signal_handler(int sig, void *info, void *context)
 		if (sig == SIGALRM_)
 			host_timer_fired();
 	}
+	if (!boot) /* a message while the tender is still on its way here */
+		return;
 	if (in_kernel(c)) {
 		if (interrupt)
 			interrupt_kernel(c);
