@@ -238,8 +238,9 @@ static int make_cached_image(const char *program, char *image)
 	return MONITOR_STATUS_FAILED;
 }
 
-/* Opens the image that name is, or that of the program it names; *ret_bare tells which. 0 or an exit status. */
-static int open_image(const char *name, struct image_file *image, bool *ret_bare)
+/* Opens the image that name is, or that of the program it names; *ret_bare tells which. 0 or an exit status.
+ * Not inlined: its paths would stay on the stack while the cell runs. */
+static __attribute__((noinline)) int open_image(const char *name, struct image_file *image, bool *ret_bare)
 {
 	char program[PATH_MAX], path[PATH_MAX];
 	struct vb_error err;
