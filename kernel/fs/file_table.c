@@ -49,7 +49,7 @@ static void close_file(struct file *f)
 	file_unref(f);
 }
 
-void file_table_unref(struct file_table *t)
+void file_table_free(struct file_table *t)
 {
 	for (unsigned fd = 0; fd < t->size; fd++)
 		if (t->slots[fd].file)
@@ -137,6 +137,24 @@ int fd_close(int fd)
 	t->lowest = vb_min(t->lowest, (unsigned)fd);
 	close_file(f);
 	return 0;
+}
+
+int fd_install_pair(struct file *const f[2], bool cloexec, uint64_t user_fds)
+{
+	int fd[2] = {fd_install(f[0], 0, cloexec), -1}, r;
+
+	if (fd[0] >= 0)
+		fd[1] = fd_install(f[1], 0, cloexec);
+	r = fd[0] < 0 ? fd[0] : fd[1] < 0 ? fd[1] : copy_to_user(user_fds, fd, sizeof(fd));
+	if (!r)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		if (fd[i] >= 0)
+			fd_close(fd[i]);
+		else
+			file_unref(f[i]);
+	}
+	return r;
 }
 
 bool fd_cloexec(int fd)

@@ -203,9 +203,11 @@ static inline long notify(struct dentry *d, long result, uint32_t mask) /* of a 
 /* --- file tables --- */
 struct file_table;
 struct file_table *file_table_new(void);
-void file_table_unref(struct file_table *t); /* closes all */
+void file_table_free(struct file_table *t); /* closes all */
 /* The lowest free descriptor >= min gets f (reference taken over on success). -EMFILE. */
 int fd_install(struct file *f, int min, bool cloexec);
+/* Two descriptors, their numbers put at user_fds. Takes both references, even when it fails. */
+int fd_install_pair(struct file *const f[2], bool cloexec, uint64_t user_fds);
 /* Borrowed reference for the length of the call: use file_ref if it must survive a sleep with the table shared. NULL: -EBADF. */
 struct file *fd_get(int fd);
 /* As fd_get, but referenced: pair with file_unref. */

@@ -102,8 +102,8 @@ static int unlock(struct inode *inode, const struct lock *want)
 static int lock(struct inode *inode, const struct lock *want, bool wait)
 {
 	struct locks *l = locks_of(inode);
-	struct lock *new = kmalloc(sizeof(*new)), *spare = kmalloc(sizeof(*spare));
-	int r = l && new &&spare ? 0 : -ENOMEM;
+	struct lock *added = kmalloc(sizeof(*added)), *spare = kmalloc(sizeof(*spare));
+	int r = l && added && spare ? 0 : -ENOMEM;
 
 	if (!r && find_conflict(l, want)) {
 		if (want->is_flock) { /* changing the kind of an flock gives the old one up first */
@@ -113,16 +113,16 @@ static int lock(struct inode *inode, const struct lock *want, bool wait)
 		r = wait ? wait_until(&l->released, !find_conflict(l, want), NO_DEADLINE) : -EAGAIN;
 	}
 	if (r) {
-		kfree(new);
+		kfree(added);
 		kfree(spare);
 		return r;
 	}
-	*new = *want;
+	*added = *want;
 	if (!carve(l, want, spare))
 		kfree(spare);
 	if (!want->is_flock)
-		merge(l, new);
-	list_push_back(&l->held, &new->node);
+		merge(l, added);
+	list_push_back(&l->held, &added->node);
 	wait_queue_wake(&l->released, ~0u); /* a write lock may have become a read lock */
 	return 0;
 }

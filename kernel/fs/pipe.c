@@ -426,31 +426,11 @@ static int pipe_create(unsigned flags, struct file **ret)
 SYSCALL(pipe2, uint64_t fds, unsigned flags)
 {
 	struct file *end[2];
-	int fd[2];
 
 	if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
 		return -EINVAL;
 	int r = pipe_create(flags & ~O_CLOEXEC, end);
-	if (r)
-		return r;
-	fd[0] = fd_install(end[0], 0, flags & O_CLOEXEC);
-	if (fd[0] < 0) {
-		file_unref(end[0]);
-		file_unref(end[1]);
-		return fd[0];
-	}
-	fd[1] = fd_install(end[1], 0, flags & O_CLOEXEC);
-	if (fd[1] < 0) {
-		fd_close(fd[0]);
-		file_unref(end[1]);
-		return fd[1];
-	}
-	if (copy_to_user(fds, fd, sizeof(fd))) {
-		fd_close(fd[0]);
-		fd_close(fd[1]);
-		return -EFAULT;
-	}
-	return 0;
+	return r ? r : fd_install_pair(end, flags & O_CLOEXEC, fds);
 }
 
 SYSCALL(pipe, uint64_t fds)

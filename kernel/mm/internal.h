@@ -44,7 +44,6 @@ struct extent {
 };
 
 struct mm {
-	unsigned refs;
 	struct range_tree areas, extents;
 	uint64_t total_bytes, resident_bytes, data_bytes, locked_bytes;
 	uint64_t map_top; /* search for free ranges goes down from here */

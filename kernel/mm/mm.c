@@ -25,14 +25,8 @@ struct mm *mm_new(void)
 	/* 28 random bits of pages, as Linux; the room above stays for call-site trampolines. */
 	uint64_t random, room = boot->user_high - boot->user_low;
 	random_bytes(&random, sizeof(random));
-	mm->refs = 1;
 	mm->map_top = vb_page_down(boot->user_high - room / 64 - (random & 0xfffffffull) * VB_PAGE_SIZE % (room / 8));
 	return mm;
-}
-
-void mm_ref(struct mm *mm)
-{
-	mm->refs++;
 }
 
 /* Takes the areas and extents of [start, end) away. */
@@ -45,10 +39,8 @@ static int unmap_range(struct mm *mm, uint64_t start, uint64_t end, bool on_host
 	return 0;
 }
 
-void mm_unref(struct mm *mm)
+void mm_free(struct mm *mm)
 {
-	if (--mm->refs)
-		return;
 	unmap_range(mm, 0, UINT64_MAX, true);
 	kfree(mm);
 }

@@ -35,8 +35,7 @@ struct area {
 };
 
 struct mm *mm_new(void); /* NULL: no memory */
-void mm_ref(struct mm *mm);
-void mm_unref(struct mm *mm); /* unmaps everything at zero */
+void mm_free(struct mm *mm); /* unmaps everything */
 
 /* As mmap(2) on the given mm. addr is a hint without MAP_FIXED_. file NULL: anonymous. Returns the address or -errno.
  * Refuses new executable anonymous memory unless boot has VB_BOOT_JIT (-EACCES and one log line). */

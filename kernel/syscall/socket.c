@@ -87,20 +87,28 @@ struct socket *socket_of(struct file *f)
 	return f->ops == &socket_file_ops ? f->private : NULL;
 }
 
-/* A descriptor for s, which is released if there can be none. */
-static int socket_install(struct socket *s, int flags)
+/* The open file of s, which is released if there can be none: NULL. */
+static struct file *socket_open(struct socket *s, int flags)
 {
 	struct file *f =
 		file_new_anonymous("socket:[%lu]", S_IFSOCK | 0777, O_RDWR | ((unsigned)flags & SOCK_NONBLOCK), &socket_file_ops, s);
 
 	if (!f) {
 		s->ops->release(s);
-		return -ENFILE;
+		return NULL;
 	}
 	s->file = f;
 	f->seekable = false;
-	int fd = fd_install(f, 0, flags & SOCK_CLOEXEC);
-	if (fd < 0)
+	return f;
+}
+
+/* A descriptor for s, which is released if there can be none. */
+static int socket_install(struct socket *s, int flags)
+{
+	struct file *f = socket_open(s, flags);
+	int fd = f ? fd_install(f, 0, flags & SOCK_CLOEXEC) : -ENFILE;
+
+	if (f && fd < 0)
 		file_unref(f);
 	return fd;
 }
@@ -161,8 +169,9 @@ SYSCALL(socket, int family, int type, int protocol)
 
 SYSCALL(socketpair, int family, int type, int protocol, uint64_t fds)
 {
-	int flags = type & ~SOCK_TYPE_MASK, fd[2], r;
+	int flags = type & ~SOCK_TYPE_MASK, r;
 	struct socket *a, *b;
+	struct file *end[2];
 
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return -EINVAL;
@@ -180,22 +189,15 @@ SYSCALL(socketpair, int family, int type, int protocol, uint64_t fds)
 		b->ops->release(b);
 		return r;
 	}
-	fd[0] = socket_install(a, flags);
-	if (fd[0] < 0) {
-		b->ops->release(b);
-		return fd[0];
+	end[0] = socket_open(a, flags);
+	end[1] = socket_open(b, flags);
+	if (!end[0] || !end[1]) {
+		for (int i = 0; i < 2; i++)
+			if (end[i])
+				file_unref(end[i]);
+		return -ENFILE;
 	}
-	fd[1] = socket_install(b, flags);
-	if (fd[1] < 0) {
-		fd_close(fd[0]);
-		return fd[1];
-	}
-	if (copy_to_user(fds, fd, sizeof(fd))) {
-		fd_close(fd[0]);
-		fd_close(fd[1]);
-		return -EFAULT;
-	}
-	return 0;
+	return fd_install_pair(end, flags & SOCK_CLOEXEC, fds);
 }
 
 /* --- names --- */

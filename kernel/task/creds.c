@@ -30,40 +30,40 @@ void creds_from_boot(struct creds *c)
 }
 
 /* cap_emulate_setxid */
-static void capabilities_follow_uids(const struct creds *old, struct creds *new)
+static void capabilities_follow_uids(const struct creds *old, struct creds *next)
 {
-	bool was_root = !old->ruid || !old->euid || !old->suid, is_root = !new->ruid || !new->euid || !new->suid;
+	bool was_root = !old->ruid || !old->euid || !old->suid, is_root = !next->ruid || !next->euid || !next->suid;
 
 	if (was_root && !is_root) {
 		if (!(old->securebits & SECBIT_KEEP_CAPS))
-			new->cap_permitted = new->cap_effective = 0;
-		new->cap_ambient = 0;
+			next->cap_permitted = next->cap_effective = 0;
+		next->cap_ambient = 0;
 	}
-	if (!old->euid && new->euid)
-		new->cap_effective = 0;
-	if (old->euid && !new->euid)
-		new->cap_effective = new->cap_permitted;
+	if (!old->euid && next->euid)
+		next->cap_effective = 0;
+	if (old->euid && !next->euid)
+		next->cap_effective = next->cap_permitted;
 }
 
-static void capabilities_follow_fsuid(const struct creds *old, struct creds *new)
+static void capabilities_follow_fsuid(const struct creds *old, struct creds *next)
 {
-	if (!old->fsuid && new->fsuid)
-		new->cap_effective &= ~CAP_FILES;
-	if (old->fsuid && !new->fsuid)
-		new->cap_effective |= new->cap_permitted &CAP_FILES;
+	if (!old->fsuid && next->fsuid)
+		next->cap_effective &= ~CAP_FILES;
+	if (old->fsuid && !next->fsuid)
+		next->cap_effective |= next->cap_permitted & CAP_FILES;
 }
 
-void creds_commit_ids(const struct creds *new)
+void creds_commit_ids(const struct creds *next)
 {
-	struct creds result = *new, *old = &current->creds;
+	struct creds result = *next, *old = &current->creds;
 
 	if (!(old->securebits & SECBIT_NO_SETUID_FIXUP)) {
-		if (old->ruid != new->ruid || old->euid != new->euid || old->suid != new->suid)
+		if (old->ruid != next->ruid || old->euid != next->euid || old->suid != next->suid)
 			capabilities_follow_uids(old, &result);
 		else
 			capabilities_follow_fsuid(old, &result);
 	}
-	if (old->euid != new->euid || old->egid != new->egid || old->fsuid != new->fsuid || old->fsgid != new->fsgid) {
+	if (old->euid != next->euid || old->egid != next->egid || old->fsuid != next->fsuid || old->fsgid != next->fsgid) {
 		current->process->dumpable = false;
 		current->death_signal = 0;
 	}

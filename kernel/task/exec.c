@@ -528,7 +528,7 @@ static int exec_commit(struct load *l, const char *comm)
 	p->mm = l->mm;
 	l->mm = NULL;
 	if (old)
-		mm_unref(old);
+		mm_free(old);
 	r = load_program(l, p->mm);
 	if (r && old)
 		process_exit(SIGSEGV);
@@ -568,7 +568,7 @@ static int exec(int dirfd, const char *path, unsigned walk, const char *name, co
 	if (!r)
 		r = exec_commit(l, *path ? name : l->file->dentry->name);
 	if (l->mm)
-		mm_unref(l->mm);
+		mm_free(l->mm);
 	if (l->file)
 		file_unref(l->file);
 	if (l->interp)

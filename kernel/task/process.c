@@ -155,8 +155,8 @@ _Noreturn void process_exit(int wait_status)
 	int sig = wait_status & 0x7f;
 	debug_exit(wait_status >> 8, sig);
 	p->leader = current; /* the scheduler runs no other any more; closing files may sleep (volumes write back) */
-	file_table_unref(p->files);
-	mm_unref(p->mm);
+	file_table_free(p->files);
+	mm_free(p->mm);
 	p->mm = NULL;
 	struct {
 		struct vb_message header;

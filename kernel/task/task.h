@@ -50,7 +50,7 @@ struct creds { /* value type: copied, never shared */
 	uint32_t securebits;
 	bool no_new_privs;
 };
-void creds_commit_ids(const struct creds *new); /* of current: ids were changed by the rules; capabilities follow */
+void creds_commit_ids(const struct creds *next); /* of current: ids were changed by the rules; capabilities follow */
 bool capable(int cap); /* CAP_* number, of the current task */
 
 struct rlimit64 { uint64_t cur, max; };

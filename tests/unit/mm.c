@@ -259,7 +259,7 @@ static void test_basic(void)
 	current->process->rlimit[RLIMIT_STACK_].cur = 16 * PAGE;
 	OK(mm_fault(mm, (uint64_t)s - 30 * PAGE, PROT_W, true) == -EFAULT);
 	current->process->rlimit[RLIMIT_STACK_].cur = UINT64_MAX;
-	mm_unref(mm);
+	mm_free(mm);
 	OK(pages_free() == all);
 }
 
@@ -354,7 +354,7 @@ static void test_files(void)
 	OK(mm_fault(mm, (uint64_t)x + 3 * PAGE, PROT_W, true) == -ENOMEM || extent_at(mm, (uint64_t)x + 3 * PAGE));
 	fake_host_error = 0;
 
-	mm_unref(mm);
+	mm_free(mm);
 	test_file_free(&image);
 	test_file_free(&memory);
 	test_file_free(&shared_memory);
@@ -540,7 +540,7 @@ static void fuzz(unsigned seed, unsigned turns)
 	}
 	for (unsigned i = 0; i < SPACE && !bad; i++)
 		bad += touch(mm, i, PROT_R, 0);
-	mm_unref(mm);
+	mm_free(mm);
 	for (int i = 0; i < 2; i++) {
 		test_file_free(&inode[i]);
 		bad += inode[i].inode.refs != 1 || file[i].refs != 1;
@@ -616,7 +616,7 @@ static void fuzz_failures(unsigned seed, unsigned turns)
 			printf("# seed %u turn %u\n", seed, turn);
 	}
 	fake_failure_rate = 0;
-	mm_unref(mm);
+	mm_free(mm);
 	for (int i = 0; i < 2; i++) {
 		test_file_free(&inode[i]);
 		bad += inode[i].inode.refs != 1 || file[i].refs != 1;
