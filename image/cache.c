@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define INDEX_MAGIC    0x31786469696276ull
-#define INDEX_REVISION 3u /* to be raised when the builder would put other things into an image of the same program */
+#define INDEX_REVISION 4u /* to be raised when the builder would put other things into an image of the same program */
 
 enum { IMAGE_NAME_BYTES = 72, INDEX_MAX_BYTES = 65536, TOUCH_SECONDS = 600 };
 

@@ -1,7 +1,8 @@
 /* The dpkg database, read directly: /var/lib/dpkg/status and info/NAME.list. Owns the text of the status file for the length of a
  * call. The database is root's and trusted not to be hostile, but may be absent or half-written.
  *
- * Which packages: those of the program's source package reachable through Depends, Pre-Depends, Recommends and Suggests. So
+ * Which packages: those of the program's source package reachable through Depends, Pre-Depends, Recommends and Suggests, and
+ * the packages of data (architecture all) that these depend on. So
  * python3.11-minimal brings libpython3.11-stdlib, perl-base brings perl-modules, file brings libmagic-mgc, and no library's
  * own dependencies are dragged in: what they need to run, closure.c finds.
  */
@@ -21,8 +22,8 @@
 #define DPKG "/var/lib/dpkg"
 
 struct package {
-	const char *name, *source, *architecture; /* within the text, each terminated */
-	const char *relations[4];                 /* Pre-Depends, Depends, Recommends, Suggests; may be NULL */
+	const char *name, *source, *architecture, *priority; /* within the text, each terminated */
+	const char *relations[4];                            /* Pre-Depends, Depends, Recommends, Suggests; may be NULL */
 	bool wanted;
 };
 
@@ -58,6 +59,8 @@ static void take_field(struct package *p, const char *name, char *value)
 		p->name = value;
 	else if (!strcmp(name, "Architecture"))
 		p->architecture = value;
+	else if (!strcmp(name, "Priority"))
+		p->priority = value;
 	else if (!strcmp(name, "Source")) {
 		value[strcspn(value, " ")] = 0; /* "name (version)" */
 		p->source = value;
@@ -133,7 +136,16 @@ static bool for_people(const char *name)
 	return !strcmp(name, "locales") || !strcmp(name, "locales-all");
 }
 
-/* Marks what `p` names in its relations, if it is of the same source. True if something new is marked. */
+/* q is named in one of p's relations: is it a part of the program, or data that the program depends on (the scripts that
+ * Debian's node loads)? What every Debian has anyway is neither. */
+static bool belongs(const struct package *p, const struct package *q, size_t relation)
+{
+	bool data = !strcmp(q->architecture, "all") && q->priority && !strcmp(q->priority, "optional");
+
+	return !for_people(q->name) && (!strcmp(q->source, p->source) || (data && relation <= 1));
+}
+
+/* Marks what `p` names in its relations and belongs to it. True if something new is marked. */
 static bool mark_related(struct database *db, const struct package *p)
 {
 	bool marked = false;
@@ -145,8 +157,7 @@ static bool mark_related(struct database *db, const struct package *p)
 			for (size_t k = 0; k < db->count && len; k++) {
 				struct package *q = &db->at[k];
 
-				if (q->wanted || strlen(q->name) != len || memcmp(q->name, s, len) || strcmp(q->source, p->source) ||
-					for_people(q->name))
+				if (q->wanted || strlen(q->name) != len || memcmp(q->name, s, len) || !belongs(p, q, i))
 					continue;
 				q->wanted = marked = true;
 			}
