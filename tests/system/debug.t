@@ -20,7 +20,7 @@ gdb_cell() { # gdb_cell CELL COMMAND...
 eventually "a cell waits for the debugger" eval '"$vauban" debug first | grep -q "target remote"'
 out=$(gdb_cell first 'break third' continue backtrace 'info threads' 'print mark' 'next' 'print counter' 'set var mark = 7' \
 	'finish' 'print $xmm0.v4_int32' 'print $fs_base != 0' 'stepi' 'x/i $pc' 'info auxv' 'delete' 'continue')
-like "$out" 'in _start \(\) from target:.*ld-linux' "it stands at the first instruction"
+like "$out" '0x[0-9a-f]+ in .*from target:.*ld-linux' "it stands at the first instruction"
 like "$out" 'hit Breakpoint 1, third \(p=0x' "breakpoint in a program loaded later"
 like "$out" '#3 .* in main \(argc=2' "backtrace"
 like "$out" '^\* 1 .*third' "threads: the one that stopped"
