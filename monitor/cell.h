@@ -72,6 +72,7 @@ struct monitor {
 	struct list clients; /* struct client, control.c */
 	unsigned client_count;
 	int control_listener, debug_listener, debugger; /* -1: none */
+	unsigned char gdb_state; /* of gdb_may_hear() */
 	unsigned tracers;
 
 	/* its record */
@@ -143,6 +144,10 @@ void control_start(struct monitor *m);
 void control_trace(struct monitor *m, const void *payload, size_t len);
 void control_debug_out(struct monitor *m, const void *payload, size_t len);
 void control_exited(struct monitor *m);
+
+/* gdb.c */
+/* False: no. *state goes from one piece of the stream to the next, 0 at first. */
+bool gdb_may_hear(unsigned char *state, const char *bytes, size_t len);
 
 /* report.c */
 json_t *report_cell(const struct monitor *m);  /* what is known from the start */

@@ -108,6 +108,8 @@ static void debug_accept(struct monitor *m, int listener, short revents, void *a
 
 void control_debug_out(struct monitor *m, const void *payload, size_t len)
 {
+	if (!gdb_may_hear(&m->gdb_state, payload, len))
+		return tender_condemn(m, "asks the debugger for files of the host");
 	/* gdb asks and waits: what does not fit the socket's buffer is no honest answer. */
 	if (m->debugger >= 0 && send(m->debugger, payload, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
 		debugger_gone(m);

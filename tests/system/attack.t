@@ -57,6 +57,10 @@ for kind in exit flood; do
 	is "$state" exited "$kind: the monitor holds"
 done
 
+attempt debugger "$gate"
+like "$out" ready "an attacker asks gdb for files of the host"
+is "$(cat "$work/wait") $(grep ESCAPED <<<"$out")" "125 " "its monitor ends the cell instead"
+
 # A monitor that reads of a stop when the tender is gone must not stop what else is in its process group.
 (setsid bash -c 'sleep 1000 & echo $! >"$1/peer"; "$2" run -m 64M "$3" stop "$4" >"$1/stop"; echo $? >"$1/status"' - "$work" "$vauban" "$escape" "$gate" &)
 eventually "an attacker in the foreground is ready" grep -q ready "$work/stop"
