@@ -115,7 +115,7 @@ static struct dentry *with_inode(struct dentry *d, struct inode *inode)
 struct dentry *dentry_new_anonymous(const char *name, struct inode *inode)
 {
 	char numbered[NAME_MAX];
-	const char *number = strchr(name, '%'); /* of "pipe:[%lu]" */
+	const char *number = *name == '/' ? NULL : strchr(name, '%'); /* of "pipe:[%lu]", but not of names that programs chose */
 
 	if (number) {
 		vb_snprintf(numbered, sizeof(numbered), "%.*s%llu]", (int)(number - name), name, (unsigned long long)inode->ino);

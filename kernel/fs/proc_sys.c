@@ -143,6 +143,15 @@ static const struct proc_entry inotify_children[] = {
 
 static const struct proc_entry epoll_children[] = {CONSTANT("max_user_watches", "1048576"), {}};
 
+static const struct proc_entry mqueue_children[] = {
+	CONSTANT("msg_default", "10"),
+	CONSTANT("msg_max", "10"),
+	CONSTANT("msgsize_default", "8192"),
+	CONSTANT("msgsize_max", "8192"),
+	CONSTANT("queues_max", "256"),
+	{},
+};
+
 static const struct proc_entry fs_children[] = {
 	CONSTANT("file-max", "9223372036854775807"),
 	CONSTANT("file-nr", "0\t0\t9223372036854775807"),
@@ -160,6 +169,7 @@ static const struct proc_entry fs_children[] = {
 	CONSTANT("suid_dumpable", "0"),
 	PROC_DIR("inotify", 0555, .children = inotify_children),
 	PROC_DIR("epoll", 0555, .children = epoll_children),
+	PROC_DIR("mqueue", 0555, .children = mqueue_children),
 	{},
 };
 

@@ -246,12 +246,12 @@
 	X(237, mbind, "x,x,x,x,x,x") \
 	X(238, set_mempolicy, "x,x,x,x,x,x") \
 	X(239, get_mempolicy, "x,x,x,x,x,x") \
-	X(240, mq_open, "x,x,x,x,x,x") \
-	X(241, mq_unlink, "x,x,x,x,x,x") \
-	X(242, mq_timedsend, "x,x,x,x,x,x") \
-	X(243, mq_timedreceive, "x,x,x,x,x,x") \
-	X(244, mq_notify, "x,x,x,x,x,x") \
-	X(245, mq_getsetattr, "x,x,x,x,x,x") \
+	X(240, mq_open, "str,oflags,o,p") \
+	X(241, mq_unlink, "str") \
+	X(242, mq_timedsend, "fd,buf@2,l,u,timespec") \
+	X(243, mq_timedreceive, "fd,>buf@r,l,>one,timespec") \
+	X(244, mq_notify, "fd,sigevent") \
+	X(245, mq_getsetattr, "fd,p,p") \
 	X(246, kexec_load, "x,x,x,x,x,x") \
 	X(247, waitid, "idtype,d,>siginfo,wait,>rusage") \
 	X(248, add_key, "x,x,x,x,x,x") \
