@@ -24,7 +24,7 @@ fuzz: deps
 	./fuzz/run
 
 install: all
-	meson install -C $(BUILD)
+	meson install -C $(BUILD) --strip
 
 clean:
 	rm -rf $(BUILD)

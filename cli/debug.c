@@ -12,7 +12,7 @@
 #include "host/error.h"
 #include "monitor/client.h"
 
-#define DEBUG_FAILED_STATUS 125
+#define DEBUG_FAILED_STATUS 1
 #define CONNECT_TIMEOUT_MS  5000
 
 /* The cell's socket for a debugger, made by its monitor when asked. */

@@ -77,7 +77,7 @@ static void parse_memory(struct request *r, const char *text)
 {
 	if (parse_size(text, &r->cell.memory_bytes) < 0)
 		cli_usage(r->verb, "\"%s\" is no size: give bytes, or a number with K, M or G", text);
-	if (r->cell.memory_bytes < MONITOR_MEMORY_MIN_BYTES || r->cell.memory_bytes > IMAGE_MEMORY_MAX_BYTES)
+	if (r->cell.memory_bytes < IMAGE_MEMORY_MIN_BYTES || r->cell.memory_bytes > IMAGE_MEMORY_MAX_BYTES)
 		cli_usage(r->verb, "-m must be from 4M to 1024G");
 	r->cell.memory_bytes = vb_page_up(r->cell.memory_bytes);
 }

@@ -10,7 +10,7 @@
 #include "monitor/client.h"
 #include "monitor/trace.h"
 
-#define TRACE_FAILED_STATUS 125
+#define TRACE_FAILED_STATUS 1 /* `vauban trace -- PROGRAM` otherwise ends as `vauban run` does */
 #define CONNECT_TIMEOUT_MS  5000
 
 static int attach(const char *name, struct trace_printer *printer)

@@ -36,7 +36,8 @@ static int search_argv0(void)
 	return -ENOENT;
 }
 
-int path_self(const char **ret_path, struct vb_error *err)
+/* Absolute path of the running executable. The string stays valid. */
+static int path_self(const char **ret_path, struct vb_error *err)
 {
 	if (!own_path[0]) {
 		ssize_t n = readlink("/proc/self/exe", own_path, sizeof(own_path) - 1);

@@ -6,8 +6,6 @@ struct vb_error;
 
 /* Remembers argv[0]: the fallback where /proc is absent. */
 void paths_init(const char *argv0);
-/* Absolute path of the running executable. The string stays valid. */
-int path_self(const char **ret_path, struct vb_error *err);
 /* Absolute path of a helper (vauban-tender, vauban-image...): next to the executable, else in ../libexec/vauban. */
 int path_helper(const char *name, char *path, unsigned size, struct vb_error *err);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/types.h"
+#include "host/parse.h"
 #include "image/commands.h"
 #include "image/plan.h"
 #include "image/trace.h"
@@ -71,23 +72,12 @@ static bool parse_user(const char *s, struct image_manifest *m)
 
 static bool parse_memory(const char *s, uint64_t *ret)
 {
-	unsigned shift = 0;
-	char *end;
-	unsigned long long n = strtoull(s, &end, 10);
+	uint64_t bytes;
 
-	if (*s < '0' || *s > '9')
+	if (parse_size(s, &bytes) || bytes < IMAGE_MEMORY_MIN_BYTES || bytes > IMAGE_MEMORY_MAX_BYTES)
 		return false;
-	if (*end) {
-		const char *unit = strchr("kKmMgG", *end);
-
-		if (!unit || end[1])
-			return false;
-		shift = 10 + 10 * ((unit - "kKmMgG") / 2);
-	}
-	if (n > IMAGE_MEMORY_MAX_BYTES >> shift)
-		return false;
-	*ret = vb_page_up((uint64_t)n << shift);
-	return *ret >= IMAGE_MEMORY_MIN_BYTES && *ret <= IMAGE_MEMORY_MAX_BYTES;
+	*ret = vb_page_up(bytes);
+	return true;
 }
 
 static const char *set_cwd(struct image_manifest *m, const char *dir)

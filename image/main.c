@@ -23,12 +23,17 @@ static const struct verb {
 	{"cached", command_cached, "PROGRAM", "print the path of the cached image of a program, making it if needed"},
 };
 
-static int usage(FILE *to)
+static int print_overview(FILE *to)
 {
 	fprintf(to, "usage: vauban image VERB ...\n");
 	for (size_t i = 0; i < VB_ARRAY_LEN(verbs); i++)
 		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].about);
 	return EXIT_USAGE;
+}
+
+static void print_usage(FILE *to, const struct verb *v)
+{
+	fprintf(to, "usage: vauban image %s %s\n", v->name, v->usage);
 }
 
 int command_usage(const char *verb, const char *reason)
@@ -37,7 +42,7 @@ int command_usage(const char *verb, const char *reason)
 		fprintf(stderr, "vauban image %s: %s\n", verb, reason);
 	for (size_t i = 0; i < VB_ARRAY_LEN(verbs); i++)
 		if (!strcmp(verbs[i].name, verb))
-			fprintf(stderr, "usage: vauban image %s %s\n", verb, verbs[i].usage);
+			print_usage(stderr, &verbs[i]);
 	return EXIT_USAGE;
 }
 
@@ -54,15 +59,19 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	if (argc < 2)
-		return usage(stderr);
+		return print_overview(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
-		usage(stdout);
+		print_overview(stdout);
 		return 0;
 	}
 	for (size_t i = 0; i < VB_ARRAY_LEN(verbs); i++)
 		if (!strcmp(verbs[i].name, argv[1])) {
-			int status = verbs[i].run(argc - 1, argv + 1);
+			int status = 0;
 
+			if (argc > 2 && !strcmp(argv[2], "--help"))
+				print_usage(stdout, &verbs[i]);
+			else
+				status = verbs[i].run(argc - 1, argv + 1);
 			if (fflush(stdout) || ferror(stdout)) {
 				perror("vauban image: standard output");
 				return EXIT_FAILED;
@@ -70,5 +79,5 @@ int main(int argc, char **argv)
 			return status;
 		}
 	fprintf(stderr, "vauban image: no verb \"%s\"\n", argv[1]);
-	return usage(stderr);
+	return print_overview(stderr);
 }

@@ -13,7 +13,6 @@
 struct vb_error;
 struct trace_printer;
 
-#define MONITOR_MEMORY_MIN_BYTES     (4ull << 20)
 #define MONITOR_MEMORY_DEFAULT_BYTES (1ull << 30)
 #define MONITOR_STATUS_FAILED        125 /* exit status of `vauban run` when Vauban itself fails */
 
