@@ -18,7 +18,7 @@ static int kill_main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"signal", required_argument, NULL, 's'}, {0}};
 	int sig = SIGKILL;
-	for (int c; (c = cli_option(&verb_kill, argc, argv, "s:", longs)) != -1;)
+	while (cli_option(&verb_kill, argc, argv, "s:", longs) != -1)
 		if (parse_signal(optarg, &sig) < 0)
 			cli_usage(&verb_kill, "\"%s\" is no signal", optarg);
 	return cli_each_cell(&verb_kill, argv + optind, kill_cell, &sig);

@@ -24,7 +24,7 @@ static int stop_main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"time", required_argument, NULL, 't'}, {0}};
 	long seconds = 10;
-	for (int c; (c = cli_option(&verb_stop, argc, argv, "t:", longs)) != -1;)
+	while (cli_option(&verb_stop, argc, argv, "t:", longs) != -1)
 		if (parse_number(optarg, 0, 1000000, &seconds) < 0)
 			cli_usage(&verb_stop, "\"%s\" is no number of seconds", optarg);
 	return cli_each_cell(&verb_stop, argv + optind, stop_cell, &seconds);
