@@ -77,8 +77,8 @@ void log_request(struct monitor *m, uint32_t tag, const void *payload, size_t le
 		text[used] = c < 32 || c > 126 ? '?' : (char)c;
 	}
 	text[used] = 0;
-	/* Only the tender itself speaks before the kernel says that it runs, and it says this once. */
-	if (m->state == CELL_STARTING && !m->lockdown[0] && strncmp(text, lockdown, sizeof(lockdown) - 1) == 0) {
+	/* The tender itself speaks first, and says this once. */
+	if (!m->lockdown[0] && strncmp(text, lockdown, sizeof(lockdown) - 1) == 0) {
 		size_t room = sizeof(m->lockdown) - 1, skip = sizeof(lockdown) - 1;
 		memcpy(m->lockdown, text + skip, used - skip < room ? used - skip : room);
 		return;

@@ -140,12 +140,6 @@ static void handle_stopped(struct monitor *m, uint32_t tag, const void *payload,
 	monitor_stop(m);
 }
 
-static void handle_running(struct monitor *m, uint32_t tag, const void *payload, size_t len)
-{
-	if (m->state == CELL_STARTING)
-		m->state = CELL_RUNNING;
-}
-
 /* All that a tender may ask. */
 static const struct request {
 	uint32_t min, max; /* length of the payload */
@@ -158,7 +152,6 @@ static const struct request {
 	[VB_MSG_TRACE] = {sizeof(struct vb_msg_trace), TRACE_MAX, handle_trace},
 	[VB_MSG_DEBUG_OUT] = {1, PAYLOAD_MAX, handle_debug},
 	[VB_MSG_STOPPED] = {0, 0, handle_stopped},
-	[VB_MSG_RUNNING] = {0, 0, handle_running},
 };
 
 static void dispatch(struct monitor *m, const char *packet, size_t len)

@@ -3,13 +3,14 @@
 #include "kernel/syscall/syscall.h"
 #include "kernel/task/task_private.h"
 
-enum { NR_RT_SIGRETURN = 15, NR_EXECVE = 59, NR_EXECVEAT = 322 };
+enum { NR_RT_SIGRETURN = 15, NR_RSEQ = 334, NR_EXECVE = 59, NR_EXECVEAT = 322 };
 
 static long refuse(uint64_t nr)
 {
 	static uint64_t logged[SYSCALL_COUNT / 64];
 	stats->refused_calls++;
-	if (nr < SYSCALL_COUNT && !(logged[nr / 64] >> nr % 64 & 1)) {
+	/* glibc asks for rseq at each start, and does as well without: a message would cost waking the monitor. */
+	if (nr < SYSCALL_COUNT && nr != NR_RSEQ && !(logged[nr / 64] >> nr % 64 & 1)) {
 		logged[nr / 64] |= 1ull << nr % 64;
 		const char *name = syscall_text[nr].name;
 		klog(2, "%s: system call %s (%lu) is not supported", current->comm, *name ? name : "?", nr);

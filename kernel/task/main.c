@@ -97,8 +97,7 @@ void task_first_run(struct regs *regs)
 	kfree(envp);
 	if (error)
 		start_fail(exec_status(error), error, "%s", vb_boot_string(boot, boot->program));
-	struct vb_message running = { .type = VB_MSG_RUNNING };
-	platform_send(&running, sizeof(running), NULL, 0);
+	stats->running = 1; /* a message would cost waking the monitor */
 	debug_init();
 	trace_set(boot->flags & VB_BOOT_TRACE);
 	task_want_work();
