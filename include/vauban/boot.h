@@ -83,7 +83,7 @@ struct vb_boot {
 
 	uint64_t memory_bytes; /* size of the memory file: the cell's limit */
 	uint64_t image_bytes;  /* size of the EROFS part of the image file */
-	uint64_t sites_offset; /* site table within the image file, see sites.h; 0 bytes: none */
+	uint64_t sites_offset; /* site table within the image file, see image.h; 0 bytes: none */
 	uint64_t sites_bytes;
 	uint8_t seed[32];   /* of the cell's random number generator, fresh for each start */
 	uint64_t host_hwcap, host_hwcap2; /* AT_HWCAP, AT_HWCAP2 */

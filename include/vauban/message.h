@@ -2,7 +2,7 @@
  *
  * The monitor treats whatever arrives as hostile: it copies a packet once into a buffer of VB_MESSAGE_MAX_BYTES, checks
  * the type against its table of allowed requests and the length against that entry, and only then acts. Little endian,
- * naturally aligned, VB_MESSAGE_VERSION is in the boot page's version.
+ * naturally aligned. The layout is frozen with VB_BOOT_VERSION: tender, kernel and monitor are of one build.
  */
 #ifndef VAUBAN_MESSAGE_H
 #define VAUBAN_MESSAGE_H
