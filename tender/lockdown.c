@@ -7,6 +7,7 @@
 
 #include "base/string.h"
 
+#include <asm/socket.h>
 #include <asm/unistd.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
@@ -29,7 +30,7 @@ enum check_kind {
 	CHECK_NONE,
 	CHECK_INT,    /* the 32-bit argument equals value */
 	CHECK_WORD,   /* the 64-bit argument equals value (below 2^32) */
-	CHECK_MASK,   /* no bit of the 32-bit argument outside value */
+	CHECK_MASK,   /* no bit of the 64-bit argument outside value */
 	CHECK_UP_TO,  /* the 64-bit argument is at most value */
 	CHECK_USER,   /* [arg, arg + next arg) ends below USER_HIGH + 8 GiB (nothing lies in the 16 GiB above it) */
 };
@@ -58,13 +59,13 @@ static const struct rule rules[] = {
 	{ __NR_write, { FD(0, VB_FD_MONITOR) } },
 	{ __NR_read, { FD(0, VB_FD_STDIN) } },
 	{ __NR_read, { FD(0, VB_FD_MONITOR) } },
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW }, { CHECK_INT, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW }, { CHECK_INT, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_INT, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_INT, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_INT, 3, MAP_SHARED | MAP_FIXED }, FD(4, VB_FD_IMAGE) } },
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_INT, 2, PROT_NONE },
-		{ CHECK_INT, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED } } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW }, { CHECK_WORD, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW }, { CHECK_WORD, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_WORD, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_WORD, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX }, { CHECK_WORD, 3, MAP_SHARED | MAP_FIXED }, FD(4, VB_FD_IMAGE) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_WORD, 2, PROT_NONE },
+		{ CHECK_WORD, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED } } },
 	{ __NR_mprotect, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW } } },
 	{ __NR_mprotect, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RX } } },
 	{ __NR_rt_sigreturn, { { CHECK_NONE, 0, 0 } } },
@@ -76,7 +77,8 @@ static const struct rule rules[] = {
 
 /* With jit = true the program may have pages that are writable and executable. */
 static const struct rule jit_rules[] = {
-	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW | PROT_EXEC }, { CHECK_MASK, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW | PROT_EXEC }, { CHECK_WORD, 3, MEMORY_FLAGS(0) }, FD(4, VB_FD_MEMORY) } },
+	{ __NR_mmap, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW | PROT_EXEC }, { CHECK_WORD, 3, MEMORY_FLAGS(MAP_POPULATE) }, FD(4, VB_FD_MEMORY) } },
 	{ __NR_mprotect, { { CHECK_USER, 0, 0 }, { CHECK_MASK, 2, RW | PROT_EXEC } } },
 };
 
@@ -139,6 +141,8 @@ static void emit_check(struct program *p, const struct check *c)
 		emit_require(p, c->kind == CHECK_WORD ? BPF_JEQ : BPF_JGT, c->value, c->kind == CHECK_WORD);
 		break;
 	case CHECK_MASK:
+		emit_load(p, ARG_HIGH(c->arg));
+		emit_require(p, BPF_JEQ, 0, true);
 		emit_load(p, ARG_LOW(c->arg));
 		emit_require(p, BPF_JSET, ~c->value, false);
 		break;
@@ -186,13 +190,13 @@ static void install_filter(const struct lockdown *l)
 	patch_row(&p, 0);
 	emit(&p, BPF_RET | BPF_K, SECCOMP_RET_TRAP);
 
-	unsigned from = p.len;
 	emit_load(&p, offsetof(struct seccomp_data, arch));
-	emit_require(&p, BPF_JEQ, AUDIT_ARCH_X86_64, true);
+	unsigned arch = emit(&p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64);
+	p.code[arch].jt = 1; /* over the end of the rest */
+	emit(&p, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
 	emit_rules(&p, rules, VB_ARRAY_LEN(rules));
 	if (l->jit)
 		emit_rules(&p, jit_rules, VB_ARRAY_LEN(jit_rules));
-	patch_row(&p, from);
 	emit(&p, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
 
 	struct sock_fprog prog = { .len = (unsigned short)p.len, .filter = p.code };
@@ -270,7 +274,6 @@ static void install_handlers(const struct lockdown *l)
 void lockdown_enter(const struct lockdown *l)
 {
 	bool root = HOST1(__NR_geteuid, 0) == 0, user_namespace = false, empty_root = false, nobody = false;
-	long parent = HOST1(__NR_getppid, 0);
 
 	/* 1. A root directory with nothing in it. Root may simply change it; others need a user namespace to. */
 	if (!root && l->user_namespace)
@@ -295,10 +298,16 @@ void lockdown_enter(const struct lockdown *l)
 		tender_fail("set no_new_privs", r);
 	HOST5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 
-	/* 3. Dies with its monitor. The check closes the window in which the monitor died before. */
+	/* 3. Dies with its monitor: the process that made the socket. The check closes the window in which it died before. */
+	struct {
+		int32_t pid;
+		uint32_t uid, gid;
+	} monitor = { 0 };
+	uint32_t size = sizeof(monitor);
 	HOST5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL_, 0, 0, 0);
-	if (HOST1(__NR_getppid, 0) != parent && !user_namespace)
-		tender_fail("the monitor is gone", 0);
+	r = HOST5(__NR_getsockopt, VB_FD_MONITOR, SOL_SOCKET, SO_PEERCRED, &monitor, &size);
+	if (r < 0 || HOST1(__NR_getppid, 0) != monitor.pid)
+		tender_fail("the monitor is gone", r);
 
 	/* 4. No file to open by any path, even if the root is still there; no TCP, no signals to others. */
 	bool landlock = landlock_all();

@@ -20,6 +20,7 @@
 #define O_NONBLOCK_ 04000
 #define O_ASYNC_ 020000
 #define AT_SYSINFO_EHDR_ 33
+#define AT_EXECFN_ 31
 #define DT_RELRSZ_ 35
 #define DT_RELR_ 36
 
@@ -173,6 +174,13 @@ static uint64_t aux_value(const uint64_t *aux, uint64_t type)
 	return 0;
 }
 
+/* All from text to the end of the string at last: the host puts them side by side, last that of AT_EXECFN. */
+static void wipe(char *text, uint64_t last)
+{
+	if (last >= (uint64_t)text)
+		memset(text, 0, last - (uint64_t)text + strlen((const char *)last));
+}
+
 _Noreturn void tender_main(uint64_t *stack)
 {
 	uint64_t argc = stack[0];
@@ -224,5 +232,7 @@ _Noreturn void tender_main(uint64_t *stack)
 
 	lock.jit = boot->flags & VB_BOOT_JIT;
 	lockdown_enter(&lock);
+	if (argc > 1) /* paths of the host, in arguments and auxiliary vector, are none of the program's business */
+		wipe(argv[1], aux_value(aux, AT_EXECFN_));
 	kernel_jump(boot, lock.kernel->start, lock.kernel->stack_top);
 }

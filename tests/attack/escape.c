@@ -144,6 +144,8 @@ static int host_attack(const char *name)
 		{"mmap-anonymous", {SYS_mmap, USER, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1}},
 		{"mmap-monitor-socket", {SYS_mmap, USER, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, 3}},
 		{"mmap-anywhere", {SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED, MEMORY_FD}},
+		{"mmap-high-flags", {SYS_mmap, USER, 4096, PROT_READ, 1l << 32 | MAP_SHARED | MAP_FIXED, MEMORY_FD}},
+		{"mprotect-high-bits", {SYS_mprotect, (long)((uint64_t)buffer & ~4095ull), 4096, 1l << 32 | PROT_READ}},
 		{"mmap-wrap", {SYS_mmap, USER, -4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1}},
 		{"mprotect-kernel", {SYS_mprotect, (long)(kernel_text & ~4095ull), 4096, PROT_READ | PROT_WRITE}},
 		{"mprotect-wx", {SYS_mprotect, (long)((uint64_t)buffer & ~4095ull), 4096, PROT_READ | PROT_WRITE | PROT_EXEC}},

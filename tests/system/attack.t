@@ -12,6 +12,7 @@ fi
 "$vauban" run -d --name bystander perl -e '$| = 1; for (;;) { print "tick\n"; sleep 1 }' >/dev/null
 eventually "another cell runs" eval '[ "$(field bystander .state)" = running ]'
 bystander=$(field bystander .tender_pid) monitor=$(field bystander .monitor_pid)
+is "$(tr -d '\0' <"/proc/$bystander/cmdline")" vauban-tender "no path of the host is left on its stack"
 sleep 1000 & # a process that a kill(-1) or a ptrace would meet
 witness=$!
 
