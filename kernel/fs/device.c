@@ -19,11 +19,6 @@ static long null_write(struct file *f, struct uio *u, uint64_t *pos)
 	return (long)n;
 }
 
-int64_t file_seek_nothing(struct file *f, int64_t offset, int whence)
-{
-	return (int64_t)(f->pos = 0);
-}
-
 static long zero_read(struct file *f, struct uio *u, uint64_t *pos)
 {
 	return uio_put_zero(u, u->left);

@@ -185,6 +185,7 @@ void file_unref(struct file *f);
 /* open(2) with all its checks. Returns a referenced file in *ret. May sleep. */
 int file_open_at(int dirfd, const char *path, unsigned flags, uint32_t mode, struct file **ret);
 int file_open(struct dentry *d, unsigned flags, struct file **ret);
+int64_t file_seek_nothing(struct file *f, int64_t offset, int whence); /* where lseek does nothing, without error */
 long file_read(struct file *f, void *kernel_buf, size_t len, uint64_t pos); /* loader: reads fully unless at the end */
 
 /* --- telling inotify (kernel/fs/inotify.c): masks are IN_* --- */
@@ -228,7 +229,6 @@ void device_populate(struct dentry *dev_dir);                         /* kernel/
 const struct file_ops *device_ops(uint64_t rdev);                     /* character devices by number; NULL: -ENXIO */
 struct file *stdio_file(int fd);                                      /* kernel/fs/stdio.c: what descriptor fd of the cell is at start; NULL: closed */
 const struct file_ops *pipe_fifo_ops(void);                           /* kernel/fs/pipe.c: named pipes */
-int64_t file_seek_nothing(struct file *f, int64_t offset, int whence); /* kernel/fs/device.c: where lseek does nothing, without error */
 /* splice and tee (kernel/fs/pipe.c). Both may sleep, unless told not to. */
 long pipe_room(struct file *f, bool nonblock);                        /* waits until there is some: bytes; -EAGAIN, -EPIPE */
 long pipe_splice(struct file *f, size_t len, bool keep, bool nonblock, long (*take)(void *arg, struct uio *u), void *arg);
