@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 		for (char *w = strtok(text, " "); w && words < MAX_WORDS - 1; w = strtok(NULL, " "))
 			c->argv[words++] = w;
 	}
-	for (int r = -2; r < rounds; r++) /* two rounds to warm up */
+	for (int r = -1; r < rounds; r++) /* one round to warm up */
 		for (int i = 0; i < count; i++) {
 			double us = run(&commands[i], first_output);
 			if (r >= 0)
