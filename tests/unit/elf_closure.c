@@ -2,6 +2,7 @@
  * Sources: base/elf.c image/closure.c image/tree.c host/error.c; needs gcc to make the programs. */
 #include "base/elf.h"
 #include "image/closure.h"
+#include "tests/unit/tap.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,14 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static int count, failed;
-#define CHECK(cond)                                                                                                                        \
-	do {                                                                                                                               \
-		bool ok_ = (cond);                                                                                                         \
-		failed += !ok_;                                                                                                            \
-		printf("%s %d - %s (line %d)\n", ok_ ? "ok" : "not ok", ++count, #cond, __LINE__);                                         \
-	} while (0)
 
 /* --- the decoder --- */
 
@@ -264,6 +257,5 @@ int main(void)
 	tree_release(&tree);
 	snprintf(name, sizeof(name), "rm -rf %s", dir);
 	shell(name);
-	printf("1..%d\n", count);
-	return failed != 0;
+	return tap_done();
 }

@@ -8,14 +8,7 @@
 #include <string.h>
 
 #include "base/elf.h"
-
-static int count, failed;
-#define CHECK(cond)                                                                                                                        \
-	do {                                                                                                                               \
-		bool ok_ = (cond);                                                                                                         \
-		failed += !ok_;                                                                                                            \
-		printf("%s %d - %s (line %d)\n", ok_ ? "ok" : "not ok", ++count, #cond, __LINE__);                                         \
-	} while (0)
+#include "tests/unit/tap.h"
 
 enum { TEXT = 0x1000, DATA = 0x3000, SIZE = 0x4000, BASE = 0x400000 };
 
@@ -197,6 +190,5 @@ int main(void)
 	test_places();
 	test_random();
 	sites_release(&found);
-	printf("1..%d\n", count);
-	return failed != 0;
+	return tap_done();
 }

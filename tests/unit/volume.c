@@ -2,19 +2,12 @@
 #include "monitor/volume_private.h"
 
 #include "host/error.h"
+#include "tests/unit/tap.h"
 
 #include <sys/xattr.h>
 #include <linux/limits.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
-
-static int count, failed;
-#define CHECK(cond)                                                                                                                        \
-	do {                                                                                                                               \
-		bool ok_ = (cond);                                                                                                         \
-		failed += !ok_;                                                                                                            \
-		printf("%s %d - %s (line %d)\n", ok_ ? "ok" : "not ok", ++count, #cond, __LINE__);                                         \
-	} while (0)
 
 static char folder[] = "/tmp/vauban-volume-XXXXXX";
 static struct volume *volume;
@@ -417,6 +410,5 @@ int main(void)
 	volume_close(volume);
 	CHECK(volume_fds_open == 0);
 	CHECK(rmdir(folder) == 0);
-	printf("1..%d\n", count);
-	return failed != 0;
+	return tap_done();
 }
