@@ -273,18 +273,34 @@ SYSCALL(setpriority, int which, int who, int nice)
 	return priority_for_each(which, who, nice_set, &change) ? change.result : -ESRCH;
 }
 
-/* --- I/O priority: there is no queue that it could order --- */
+/* --- I/O priority: kept; there is no queue that it could order --- */
 
 SYSCALL(ioprio_get, int which, int who)
 {
 	if (which < IOPRIO_WHO_PROCESS || which > IOPRIO_WHO_USER)
 		return -EINVAL;
-	if (which == IOPRIO_WHO_PROCESS && !task_or_self(who))
+	const struct task *t = which == IOPRIO_WHO_PROCESS ? task_or_self(who) : current;
+	if (!t)
 		return -ESRCH;
-	return IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NORM);
+	return t->ioprio;
 }
 
 SYSCALL(ioprio_set, int which, int who, int ioprio)
 {
-	return which < IOPRIO_WHO_PROCESS || which > IOPRIO_WHO_USER ? -EINVAL : -EPERM;
+	unsigned class = (unsigned)IOPRIO_PRIO_CLASS(ioprio), level = (unsigned)ioprio & 7;
+
+	if (class > IOPRIO_CLASS_IDLE || (class == IOPRIO_CLASS_NONE && level))
+		return -EINVAL;
+	if (class == IOPRIO_CLASS_RT && !capable(CAP_SYS_NICE) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (which < IOPRIO_WHO_PROCESS || which > IOPRIO_WHO_USER)
+		return -EINVAL;
+	struct task *t = which == IOPRIO_WHO_PROCESS ? task_or_self(who) : NULL;
+	if (t)
+		t->ioprio = (uint32_t)ioprio;
+	else if (which == IOPRIO_WHO_PROCESS)
+		return -ESRCH;
+	else
+		list_for_each(thread, &current->process->threads, struct task, thread_node) thread->ioprio = (uint32_t)ioprio;
+	return 0;
 }

@@ -107,10 +107,11 @@ SYSCALL(sysinfo, uint64_t uinfo)
 
 SYSCALL(personality, uint64_t persona)
 {
-	/* Only Linux, with no flags: what can't be granted is refused, as security modules may. */
-	if ((uint32_t)persona == UINT32_MAX || !persona)
-		return 0;
-	return -EINVAL;
+	uint32_t old = current->process->personality;
+
+	if ((uint32_t)persona != UINT32_MAX)
+		current->process->personality = (uint32_t)persona; /* Linux takes any; the flags only ask for bugs of old systems */
+	return old;
 }
 
 /* What no program in a cell may do, whoever it is. */

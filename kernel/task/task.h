@@ -75,6 +75,7 @@ struct process {
 	uint64_t start_ns;   /* CLOCK_MONOTONIC */
 	char comm_exe[256];  /* absolute path of the program */
 	bool dumpable, child_subreaper, thp_disable;
+	uint32_t personality;
 	struct itimer itimer[3]; /* ITIMER_REAL, VIRTUAL, PROF */
 	uint64_t dead_cpu_ns;    /* cpu_ns of threads that are gone; the scheduler adds it */
 	uint64_t user_ticks, kernel_ticks; /* where timer ticks found the program: how CPU time splits (cputime_tick) */
@@ -125,6 +126,7 @@ struct task {
 	int nice, sched_policy, sched_priority;
 	int death_signal;         /* PR_SET_PDEATHSIG */
 	uint64_t timer_slack_ns;
+	uint32_t ioprio;          /* 0: none was set */
 	void *debug;              /* owned by kernel/debug */
 };
 
