@@ -235,62 +235,62 @@ static void renamed(const struct walk *from, const struct walk *to, struct inode
 }
 
 /* All checks of a rename whose four entries are known; then the rename. */
-static int rename_entries(struct walk *from, struct dentry *old, struct walk *to, struct dentry *new, unsigned flags)
+static int rename_entries(struct walk *from, struct dentry *source, struct walk *to, struct dentry *target, unsigned flags)
 {
-	bool exchange = flags & RENAME_EXCHANGE, old_is_dir, new_is_dir = new->inode &&is_type(new->inode, S_IFDIR);
+	bool exchange = flags & RENAME_EXCHANGE, source_is_dir, target_is_dir = target->inode && is_type(target->inode, S_IFDIR);
 
-	if (!old->inode)
+	if (!source->inode)
 		return -ENOENT;
-	old_is_dir = is_type(old->inode, S_IFDIR);
-	if (new->inode && flags &RENAME_NOREPLACE)
+	source_is_dir = is_type(source->inode, S_IFDIR);
+	if (target->inode && flags & RENAME_NOREPLACE)
 		return -EEXIST;
-	if (exchange && !new->inode)
+	if (exchange && !target->inode)
 		return -ENOENT;
-	if (exchange && !new_is_dir && to->slash)
+	if (exchange && !target_is_dir && to->slash)
 		return -ENOTDIR;
-	if (!old_is_dir && (from->slash || (!exchange && to->slash)))
+	if (!source_is_dir && (from->slash || (!exchange && to->slash)))
 		return -ENOTDIR;
-	if (dentry_is_below(to->at, old))
+	if (dentry_is_below(to->at, source))
 		return -EINVAL;
-	if (new->inode && dentry_is_below(from->at, new))
+	if (target->inode && dentry_is_below(from->at, target))
 		return exchange ? -EINVAL : -ENOTEMPTY;
-	if (old->inode == new->inode)
+	if (source->inode == target->inode)
 		return 0;
-	int r = may_delete(from->at, old, old_is_dir);
+	int r = may_delete(from->at, source, source_is_dir);
 
 	if (!r)
-		r = new->inode ? may_delete(to->at, new, exchange ? new_is_dir : old_is_dir) : names_may_create(to->at);
+		r = target->inode ? may_delete(to->at, target, exchange ? target_is_dir : source_is_dir) : names_may_create(to->at);
 	if (!r && from->at != to->at) { /* ".." of a directory changes */
-		if (old_is_dir)
-			r = inode_permission(old->inode, MAY_WRITE);
-		if (!r && exchange && new_is_dir)
-			r = inode_permission(new->inode, MAY_WRITE);
+		if (source_is_dir)
+			r = inode_permission(source->inode, MAY_WRITE);
+		if (!r && exchange && target_is_dir)
+			r = inode_permission(target->inode, MAY_WRITE);
 	}
 	if (r)
 		return r;
-	if (old->mounted || new->mounted)
+	if (source->mounted || target->mounted)
 		return -EBUSY;
 	const struct inode_ops *ops = from->at->inode->ops;
 
-	r = ops->rename ? ops->rename(from->at->inode, old, to->at->inode, new, flags) : -EPERM;
+	r = ops->rename ? ops->rename(from->at->inode, source, to->at->inode, target, flags) : -EPERM;
 	if (r)
 		return r;
 	if (inotify_watches) {
-		renamed(from, to, old->inode, exchange ? NULL : new->inode);
+		renamed(from, to, source->inode, exchange ? NULL : target->inode);
 		if (exchange)
-			renamed(to, from, new->inode, NULL);
+			renamed(to, from, target->inode, NULL);
 	}
 	if (exchange)
-		dentry_exchange(old, new);
+		dentry_exchange(source, target);
 	else
-		dentry_move(old, new);
+		dentry_move(source, target);
 	return 0;
 }
 
 int names_rename(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
 {
 	struct walk from, to;
-	struct dentry *old = NULL, *new = NULL;
+	struct dentry *source = NULL, *target = NULL;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
@@ -311,13 +311,13 @@ int names_rename(int old_dirfd, const char *old_path, int new_dirfd, const char 
 		r = -EBUSY;
 	if (!r && walk_name_is_special(&to))
 		r = flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
-	r = r ? r : dentry_lookup(from.at, from.name, from.len, &old);
-	r = r ? r : dentry_lookup(to.at, to.name, to.len, &new);
-	r = r ? r : rename_entries(&from, old, &to, new, flags);
-	if (new)
-		dentry_unref(new);
-	if (old)
-		dentry_unref(old);
+	r = r ? r : dentry_lookup(from.at, from.name, from.len, &source);
+	r = r ? r : dentry_lookup(to.at, to.name, to.len, &target);
+	r = r ? r : rename_entries(&from, source, &to, target, flags);
+	if (target)
+		dentry_unref(target);
+	if (source)
+		dentry_unref(source);
 	walk_end(&to);
 	walk_end(&from);
 	return r;
