@@ -219,10 +219,22 @@ static bool patchable(const struct area *a, uint64_t addr)
 	return a && a->start <= addr && a->inode && a->inode->image_nid && !a->shared;
 }
 
+/* Most sites of a program's start run once: not worth a copy of their page. May take a site for another. */
+static bool called_before(uint64_t call)
+{
+	static uint64_t seen[16];
+	unsigned bit = (unsigned)(call * 0x9e3779b97f4a7c15ull >> 54);
+	bool before = seen[bit / 64] >> bit % 64 & 1;
+	seen[bit / 64] |= 1ull << bit % 64;
+	return before;
+}
+
 void patch_site(struct regs *regs)
 {
 	struct mm *mm = current->process->mm;
 	uint64_t call = regs->rip - 2;
+	if (!called_before(call))
+		return;
 	const struct area *a = mm_area_at_or_above(mm, call);
 	if (!patchable(a, call))
 		return;
