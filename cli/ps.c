@@ -45,7 +45,7 @@ static void print_cell(json_t *cell)
 {
 	const char *state = text_of(cell, "state");
 	const char *colour = strcmp(state, "running") == 0 ? "\033[32m" : strcmp(state, "dead") == 0 ? "\033[31m" : "";
-	char status[40], age[32], memory[16] = "-";
+	char status[40], age[32], memory[16] = "-", program[4096]; /* the image's word for it */
 	json_t *exit = json_object_get(cell, "exit"), *used = json_object_get(json_object_get(cell, "memory"), "used");
 	snprintf(status, sizeof(status), "%.20s", state);
 	if (exit && json_integer_value(json_object_get(exit, "signal")))
@@ -54,9 +54,10 @@ static void print_cell(json_t *cell)
 		snprintf(status, sizeof(status), "exited (%d)", (int)json_integer_value(json_object_get(exit, "status")));
 	if (used && !exit)
 		cli_size((double)json_integer_value(used), memory, sizeof(memory));
+	snprintf(program, sizeof(program), "%s", text_of(cell, "program"));
 	print_age(json_integer_value(json_object_get(cell, "started_unix")), age, sizeof(age));
 	printf("%-24s %s%-18s%s %7d %6s %6s  %s\n", text_of(cell, "name"), cli_colour(colour), status, cli_colour("\033[0m"),
-		(int)json_integer_value(json_object_get(cell, "tender_pid")), memory, age, text_of(cell, "program"));
+		(int)json_integer_value(json_object_get(cell, "tender_pid")), memory, age, printable(program));
 }
 
 static int ps_main(int argc, char **argv)

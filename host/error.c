@@ -6,6 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Control characters: ASCII's, and those of ISO 6429 in UTF-8 (c2 80 to c2 9f). */
+char *printable(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		if (*c < 32 || *c == 127)
+			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+	}
+	return text;
+}
+
 int vb_error_set(struct vb_error *err, int code, const char *fmt, ...)
 {
 	if (err) {
@@ -13,6 +25,7 @@ int vb_error_set(struct vb_error *err, int code, const char *fmt, ...)
 		va_start(ap, fmt);
 		vsnprintf(err->text, sizeof(err->text), fmt, ap);
 		va_end(ap);
+		printable(err->text);
 	}
 	return code;
 }
@@ -40,6 +53,7 @@ int vb_error_errno(struct vb_error *err, const char *fmt, ...)
 		va_end(ap);
 		size_t len = strlen(err->text);
 		snprintf(err->text + len, sizeof(err->text) - len, ": %s%s", strerror(code), hint(code));
+		printable(err->text);
 	}
 	return -code;
 }
@@ -55,5 +69,6 @@ int vb_error_wrap(struct vb_error *err, int code, const char *fmt, ...)
 	va_end(ap);
 	size_t len = strlen(err->text);
 	snprintf(err->text + len, sizeof(err->text) - len, ": %s", old.text);
+	printable(err->text);
 	return code;
 }

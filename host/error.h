@@ -14,4 +14,7 @@ int vb_error_errno(struct vb_error *err, const char *fmt, ...) __attribute__((fo
 /* Puts "...: " in front of the text and returns code. */
 int vb_error_wrap(struct vb_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Makes text from elsewhere safe to show on a terminal, in place: control characters become '?'. Every error's text is. */
+char *printable(char *text);
+
 #endif

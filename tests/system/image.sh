@@ -165,6 +165,7 @@ refuses '"version" (line 1) is out of range' '{"version": 2, "program": "/a"}'
 refuses '"frob" (line 2) is no key' '{"version": 1, "program": "/a",
  "frob": 1}'
 refuses '"program" (line 1) must be an absolute path' '{"version": 1, "program": "a"}'
+refuses '"?\[2Jx??" (line 1) is no key' '{"version": 1, "program": "/a", "\u001b[2Jx\u009b": 1}' # nothing that a terminal would obey
 refuses 'duplicate' '{"version": 1, "program": "/a", "jit": true, "jit": false}'
 refuses '"jit" (line 1) must be true or false' '{"version": 1, "program": "/a", "jit": 1}'
 refuses '"memory_bytes" (line 1) must be a multiple' '{"version": 1, "program": "/a", "memory_bytes": 67108865}'
