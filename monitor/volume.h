@@ -16,6 +16,7 @@ struct volume;
 
 #define VOLUME_MAX_FIDS       4096u
 #define VOLUME_CORE_MAX_BYTES (4ull << 30) /* of all core files of a cell */
+#define VOLUME_CORE_MAX_FILES 16u
 
 /* The folder must exist. Follows symbolic links in host_dir itself (the user named it). Not thread-safe.
  * NULL: *err says why. */

@@ -29,9 +29,12 @@ int volume_lcreate(struct volume *v, struct fid *f, const struct p9_message *t, 
 	name_copy(name, t->name);
 	if (v->core && strncmp(name, "core.", 5))
 		return -EPERM;
+	if (v->core && v->core_count == VOLUME_CORE_MAX_FILES)
+		return -EDQUOT;
 	result = node_create(v, f->node, name, v->core ? O_WRONLY : (int)(t->flags & O_ACCMODE), v->core ? 0600 : t->mode & 07777, &n, &io);
 	if (result)
 		return result;
+	v->core_count += v->core;
 	node_unref(v, f->node);
 	f->node = n;
 	f->io = io;

@@ -56,6 +56,7 @@ struct volume {
 	bool proc;          /* /proc/self/fd works */
 	bool openat2;       /* the host has and permits it */
 	uint64_t core_left; /* bytes that core files may still take */
+	unsigned core_count;
 	struct list nodes;
 	unsigned node_count, fid_count, xattr_count;
 	struct node *root;

@@ -382,6 +382,14 @@ static void test_core(void)
 	CHECK(holds("core.old", "precious"));
 	unlink(host("core.old"));
 	unlink(host("core.new"));
+	int made = 0;
+	for (char name[32]; made < 100; made++) { /* as many as it likes? */
+		snprintf(name, sizeof(name), "core.%d", made);
+		if (ASK(P9_TATTACH, .fid = 0, .fid2 = P9_NOFID) || ASK(P9_TLCREATE, .fid = 0, .name = p9_string(name), .flags = O_WRONLY))
+			break;
+		CHECK(CLUNK(0) == 0 && unlink(host(name)) == 0);
+	}
+	CHECK(made == VOLUME_CORE_MAX_FILES - 1 && CLUNK(0) == 0);
 }
 
 int main(void)
