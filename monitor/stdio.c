@@ -2,6 +2,7 @@
  * hostile; they reach only the three descriptors that the cell has, with operations that fit the kind. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -138,8 +139,11 @@ static int64_t do_truncate(struct call *c)
 
 static int64_t do_pread(struct call *c)
 {
+	struct pollfd ready = {c->fd, POLLIN, 0};
 	if (c->arg0 < 0 || c->arg1 < 0)
 		return -EINVAL;
+	if (poll(&ready, 1, 0) == 0)
+		return -EAGAIN; /* a device, or a file such as /proc/kmsg: never wait on a cell's behalf */
 	ssize_t n = pread(c->fd, c->out, vb_min((size_t)c->arg1, (size_t)DATA_MAX), c->arg0);
 	c->out_len = n > 0 ? (size_t)n : 0;
 	return result_of(n);
