@@ -39,9 +39,11 @@ uint64_t image_cache_key(const char *program)
 static int directory_name(char *ret, size_t size, struct vb_error *err)
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	struct stat st;
 	int n;
 
-	if (xdg && *xdg == '/')
+	/* Not another user's, as after su: he could put another directory in the place of ours. */
+	if (xdg && *xdg == '/' && (stat(xdg, &st) || st.st_uid == geteuid()))
 		n = snprintf(ret, size, "%s/vauban", xdg);
 	else if (geteuid() == 0)
 		n = snprintf(ret, size, "/var/cache/vauban");

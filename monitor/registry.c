@@ -26,8 +26,10 @@ static char runtime_dir[PATH_MAX - 32];
 int registry_runtime_dir(const char **ret_path, struct vb_error *err)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
 	int n;
-	if (xdg && *xdg == '/')
+	/* Not another user's, as after su: he could put another folder in the place of ours. */
+	if (xdg && *xdg == '/' && (stat(xdg, &st) < 0 || st.st_uid == geteuid()))
 		n = snprintf(runtime_dir, sizeof(runtime_dir), "%s/vauban", xdg);
 	else if (geteuid() == 0)
 		n = snprintf(runtime_dir, sizeof(runtime_dir), "/run/vauban");
@@ -36,7 +38,6 @@ int registry_runtime_dir(const char **ret_path, struct vb_error *err)
 	if (n >= (int)sizeof(runtime_dir))
 		return vb_error_set(err, -ENAMETOOLONG, "$XDG_RUNTIME_DIR is too long");
 
-	struct stat st;
 	if (mkdir(runtime_dir, 0700) < 0 && errno != EEXIST)
 		return vb_error_errno(err, "can't make %s (set XDG_RUNTIME_DIR to a folder of yours)", runtime_dir);
 	if (lstat(runtime_dir, &st) < 0)
