@@ -298,7 +298,7 @@ if [ "$(id -u)" = 0 ]; then
 	is "$("$vauban" ps -aq; user vauban ps -aq)" "" "nobody sees another's cells"
 	"$vauban" run -d --name mine /bin/sleep 1000 >/dev/null
 	like "$(user vauban kill mine)" 'no cell named mine' "or can kill them"
-	like "$(user env XDG_RUNTIME_DIR="$XDG_RUNTIME_DIR" vauban kill mine; echo $?)" '^125$|ermission|only you' "even by name of the folder"
+	like "$(user env XDG_RUNTIME_DIR="$XDG_RUNTIME_DIR" vauban kill mine)" 'no cell named mine' "even by name of the folder"
 	"$vauban" rm -f mine
 	is "$(ls -A /tmp/vauban-54321/cells)" "" "no record of the user is left"
 	rm -rf /tmp/vauban-54321
