@@ -17,7 +17,8 @@
 extern char return_check[], return_end[];
 
 enum { SIGILL_ = 4, SIGTRAP_ = 5, SIGBUS_ = 7, SIGFPE_ = 8, SIGKILL_ = 9, SIGSEGV_ = 11, SIGALRM_ = 14, SIGIO_ = 29, SIGSYS_ = 31 };
-enum { TRAP_DEBUG = 1, TRAP_PAGE_FAULT = 14 };
+enum { TRAP_DEBUG = 1, TRAP_PROTECTION = 13, TRAP_PAGE_FAULT = 14 };
+enum { CODE_KERNEL = 0x80 }; /* SI_KERNEL */
 enum { RFLAGS_TF = 0x100, USER_CS = 0x33 };
 enum { FAULT_WRITE = 2, FAULT_FETCH = 16 }; /* page-fault error code */
 
@@ -104,6 +105,10 @@ void signal_handler(int sig, void *info, void *context)
 	struct host_context *c = context;
 	struct host_siginfo *si = info;
 	bool interrupt = sig == SIGALRM_ || sig == SIGIO_;
+
+	/* The host ends some calls of the vsyscall page so, and leaves the numbers of an earlier fault in the frame. */
+	if (sig == SIGSEGV_ && si->code == CODE_KERNEL && c->trapno == TRAP_PAGE_FAULT)
+		c->trapno = TRAP_PROTECTION;
 
 	if (interrupt) {
 		host_interrupted = 1;
