@@ -37,9 +37,27 @@ static void free_inode(struct inode *inode)
 	kfree(inode);
 }
 
+static int set_anonymous(struct inode *inode, const struct attr_change *change)
+{
+	if (!(inode->mode & S_IFMT))
+		return -EOPNOTSUPP;
+	if (change->valid & ATTR_MODE)
+		inode->mode = (inode->mode & S_IFMT) | change->mode;
+	if (change->valid & ATTR_UID)
+		inode->uid = change->uid;
+	if (change->valid & ATTR_GID)
+		inode->gid = change->gid;
+	if (change->valid & ATTR_ATIME)
+		inode->atime_ns = change->atime_ns;
+	if (change->valid & ATTR_MTIME)
+		inode->mtime_ns = change->mtime_ns;
+	inode->ctime_ns = change->ctime_ns;
+	return 0;
+}
+
 struct file *file_new_anonymous(const char *name, uint32_t mode, unsigned flags, const struct file_ops *ops, void *private)
 {
-	static const struct inode_ops anonymous_ops = {.release = free_inode};
+	static const struct inode_ops anonymous_ops = {.setattr = set_anonymous, .release = free_inode};
 	struct inode *inode = kmalloc(sizeof(*inode));
 
 	if (!inode)

@@ -108,20 +108,35 @@ int fd_install_at(struct file *f, int fd, bool cloexec)
 	return fd;
 }
 
-struct file *fd_get(int fd)
+struct file *fd_get_any(int fd)
 {
 	struct slot *s = slot_of(fd);
 
 	return s ? s->file : NULL;
 }
 
-struct file *fd_ref(int fd)
+struct file *fd_get(int fd)
 {
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_any(fd);
 
+	return f && !(f->flags & O_PATH) ? f : NULL;
+}
+
+static struct file *referenced(struct file *f)
+{
 	if (f)
 		file_ref(f);
 	return f;
+}
+
+struct file *fd_ref_any(int fd)
+{
+	return referenced(fd_get_any(fd));
+}
+
+struct file *fd_ref(int fd)
+{
+	return referenced(fd_get(fd));
 }
 
 int fd_close(int fd)

@@ -209,10 +209,12 @@ void file_table_free(struct file_table *t); /* closes all */
 int fd_install(struct file *f, int min, bool cloexec);
 /* Two descriptors, their numbers put at user_fds. Takes both references, even when it fails. */
 int fd_install_pair(struct file *const f[2], bool cloexec, uint64_t user_fds);
-/* Borrowed reference for the length of the call: use file_ref if it must survive a sleep with the table shared. NULL: -EBADF. */
+/* Borrowed reference for the length of the call: use file_ref if it must survive a sleep with the table shared. NULL: -EBADF,
+ * as for a file that was opened with O_PATH. */
 struct file *fd_get(int fd);
 /* As fd_get, but referenced: pair with file_unref. */
 struct file *fd_ref(int fd);
+struct file *fd_get_any(int fd), *fd_ref_any(int fd); /* O_PATH too: for calls that ask only where it leads */
 int fd_close(int fd);
 int fd_install_at(struct file *f, int fd, bool cloexec); /* replaces; for dup2 and the start */
 void file_table_close_on_exec(struct file_table *t);

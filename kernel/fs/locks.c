@@ -215,17 +215,19 @@ long locks_fcntl(int fd, unsigned cmd, uint64_t user)
 	want.owner = ofd ? (const void *)f : current->process;
 	want.pid = ofd ? -1 : current->process->pid;
 	want.write = u.type == F_WRLCK;
-	if (!r && ofd && u.pid)
-		r = -EINVAL;
 	if (!r && (u.type < F_RDLCK || u.type > F_UNLCK || (get && u.type == F_UNLCK && !ofd)))
 		r = -EINVAL;
 	r = r ? r : range_of(f, &u, &want);
+	if (!r && !get && u.type != F_UNLCK && !(want.write ? f->writable : f->readable))
+		r = -EBADF;
+	if (!r && ofd && u.pid)
+		r = -EINVAL;
 	if (!r && get) {
 		r = get_lock(f, &u, &want, user);
 	} else if (!r && u.type == F_UNLCK) {
 		r = unlock(f->inode, &want);
 	} else if (!r) {
-		r = (want.write ? f->writable : f->readable) ? lock(f->inode, &want, cmd == F_SETLKW || cmd == F_OFD_SETLKW) : -EBADF;
+		r = lock(f->inode, &want, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
 		if (!r && fd_get(fd) != f) /* closed while we slept: the lock would outlive the descriptor */
 			unlock(f->inode, &want);
 	}
@@ -246,8 +248,6 @@ SYSCALL(flock, int fd, unsigned how)
 
 	if (what != SHARED && what != EXCLUSIVE && what != UNLOCK)
 		r = -EINVAL;
-	else if (f->flags & O_PATH)
-		r = -EBADF;
 	else
 		r = what == UNLOCK ? unlock(f->inode, &want) : lock(f->inode, &want, !(how & NO_WAIT));
 	file_unref(f);

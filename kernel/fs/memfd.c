@@ -24,12 +24,12 @@ long memfd_fcntl(struct file *f, unsigned cmd, uint64_t arg)
 	unsigned *seals = &f->inode->seals;
 	bool writable_map = false;
 
+	if (cmd == F_ADD_SEALS && !f->writable)
+		return -EPERM;
 	if (!(*seals & SEALABLE))
 		return -EINVAL;
 	if (cmd == F_GET_SEALS)
 		return *seals & ~SEALABLE;
-	if (!f->writable)
-		return -EPERM;
 	if (arg & ~(uint64_t)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		return -EINVAL;
 	if (*seals & F_SEAL_SEAL)

@@ -13,7 +13,7 @@ int walk_start(struct walk *w, int dirfd, const char *path, uint64_t resolve)
 	} else if (dirfd == AT_FDCWD) {
 		w->at = fs->cwd;
 	} else {
-		struct file *f = fd_get(dirfd);
+		struct file *f = fd_get_any(dirfd);
 
 		if (!f)
 			return -EBADF;

@@ -152,7 +152,7 @@ static int choose_object(struct area *a, int flags, struct file *file, struct in
 		if (a->shared && (a->prot & PROT_W) && (file->inode->seals & (F_SEAL_WRITE_ | F_SEAL_FUTURE_WRITE_)))
 			return -EPERM;
 		bool zero = is_type(file->inode, S_IFCHR) && file->inode->rdev == DEV_ZERO;
-		if (!zero && (!file->inode->ops || !file->inode->ops->get_page))
+		if (!zero && ((file->inode->mode & S_IFMT) != S_IFREG || !file->inode->ops || !file->inode->ops->get_page))
 			return -ENODEV;
 		if (!zero) {
 			a->file = file;

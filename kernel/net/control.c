@@ -56,7 +56,7 @@ static int decode_rights(const int32_t *fds, uint64_t bytes, struct socket_messa
 		m->rights->count = 0;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		struct file *f = fd_ref(fds[i]);
+		struct file *f = fd_ref_any(fds[i]);
 		if (!f)
 			return -EBADF;
 		m->rights->files[m->rights->count++] = f;

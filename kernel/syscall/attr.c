@@ -59,17 +59,6 @@ SYSCALL(fchmodat2, int dirfd, uint64_t path, unsigned mode, unsigned flags)
 	return change_mode_at(dirfd, path, mode, flags);
 }
 
-/* A descriptor that stands for more than a name. */
-static struct file *open_file(int fd)
-{
-	struct file *f = fd_get(fd);
-
-	if (!f || f->flags & O_PATH)
-		return NULL;
-	file_ref(f);
-	return f;
-}
-
 static long finish(struct file *f, long r)
 {
 	file_unref(f);
@@ -78,7 +67,7 @@ static long finish(struct file *f, long r)
 
 SYSCALL(fchmod, int fd, unsigned mode)
 {
-	struct file *f = open_file(fd);
+	struct file *f = fd_ref(fd);
 
 	return f ? finish(f, change_mode(f->dentry, mode)) : -EBADF;
 }
@@ -133,7 +122,7 @@ SYSCALL(lchown, uint64_t path, uint32_t uid, uint32_t gid)
 
 SYSCALL(fchown, int fd, uint32_t uid, uint32_t gid)
 {
-	struct file *f = open_file(fd);
+	struct file *f = fd_ref(fd);
 
 	return f ? finish(f, change_owner(f->dentry, uid, gid)) : -EBADF;
 }
@@ -190,7 +179,7 @@ static int change_times_at(int dirfd, uint64_t path, const struct k_timespec *ti
 	if (flags & ~(unsigned)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	if (!path && dirfd != AT_FDCWD) {
-		struct file *f = flags ? NULL : open_file(dirfd);
+		struct file *f = flags ? NULL : fd_ref(dirfd);
 
 		return flags ? -EINVAL : f ? (int)finish(f, change_times(f->dentry, times)) : -EBADF;
 	}
@@ -268,7 +257,7 @@ SYSCALL(ftruncate, int fd, int64_t size)
 {
 	if (size < 0)
 		return -EINVAL;
-	struct file *f = open_file(fd);
+	struct file *f = fd_ref(fd);
 
 	if (!f)
 		return -EBADF;
@@ -279,16 +268,16 @@ SYSCALL(ftruncate, int fd, int64_t size)
 
 SYSCALL(fallocate, int fd, int mode, int64_t offset, int64_t len)
 {
-	struct file *f = open_file(fd);
-	const int holes = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	struct file *f = fd_ref(fd);
+	const int moving = FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE;
+	const int known = moving | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_UNSHARE_RANGE;
+	int what = mode & ~FALLOC_FL_KEEP_SIZE, keep = mode & FALLOC_FL_KEEP_SIZE;
 
 	if (!f)
 		return -EBADF;
 	if (offset < 0 || len <= 0)
 		return finish(f, -EINVAL);
-	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE |
-			   FALLOC_FL_UNSHARE_RANGE) ||
-		(mode & holes) == holes || (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)))
+	if (what & ~known || what & (what - 1) || (what == FALLOC_FL_PUNCH_HOLE && !keep) || (what & moving && keep))
 		return finish(f, -EOPNOTSUPP);
 	if (!f->writable)
 		return finish(f, -EBADF);
@@ -315,7 +304,7 @@ SYSCALL(fallocate, int fd, int mode, int64_t offset, int64_t len)
 
 static long sync_file(int fd, bool data_only)
 {
-	struct file *f = open_file(fd);
+	struct file *f = fd_ref(fd);
 
 	if (!f)
 		return -EBADF;
@@ -340,14 +329,14 @@ SYSCALL(sync, void)
 
 SYSCALL(syncfs, int fd)
 {
-	struct file *f = open_file(fd);
+	struct file *f = fd_ref(fd);
 
 	return f ? finish(f, 0) : -EBADF;
 }
 
 SYSCALL(sync_file_range, int fd, int64_t offset, int64_t len, unsigned flags)
 {
-	struct file *f = open_file(fd);
+	struct file *f = fd_ref(fd);
 	int64_t end;
 
 	if (!f)

@@ -22,7 +22,7 @@ static int end_init(struct end *e, int fd, uint64_t user_pos)
 	if (user_pos && get_user(e->pos, user_pos))
 		return -EFAULT;
 	e->file = fd_ref(fd);
-	if (!e->file || e->file->flags & O_PATH)
+	if (!e->file)
 		return -EBADF;
 	e->cursor = user_pos ? &e->pos : &e->file->pos;
 	return (int64_t)e->pos < 0 ? -EINVAL : 0;
@@ -252,7 +252,7 @@ SYSCALL(fadvise64, int fd, int64_t offset, int64_t len, int advice)
 {
 	struct file *f = fd_get(fd);
 
-	if (!f || f->flags & O_PATH)
+	if (!f)
 		return -EBADF;
 	if (is_pipe(f))
 		return -ESPIPE;

@@ -50,10 +50,9 @@ static long read_entries(int fd, uint64_t buf, unsigned size, bool old_layout)
 
 	if (!f)
 		return -EBADF;
-	int r = f->flags & O_PATH                                 ? -EBADF
-		: !is_type(f->inode, S_IFDIR) || !f->ops->readdir ? -ENOTDIR
-		: f->dentry->unlinked                             ? -ENOENT
-								  : f->ops->readdir(f, &f->pos, emit_entry, &g);
+	int r = !is_type(f->inode, S_IFDIR) || !f->ops->readdir ? -ENOTDIR
+		: f->dentry->unlinked                           ? -ENOENT
+								: f->ops->readdir(f, &f->pos, emit_entry, &g);
 
 	notify(f->dentry, r, IN_ACCESS);
 	file_unref(f);
@@ -109,7 +108,7 @@ SYSCALL(chdir, uint64_t path)
 
 SYSCALL(fchdir, int fd)
 {
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_any(fd);
 
 	if (!f)
 		return -EBADF;

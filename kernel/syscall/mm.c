@@ -48,10 +48,6 @@ SYSCALL(mmap, uint64_t addr, uint64_t len, uint64_t prot, uint64_t flags, int fd
 		return -EINVAL;
 	if (!(flags & MAP_ANONYMOUS_)) {
 		file = fd_ref(fd);
-		if (file && (file->flags & O_PATH)) {
-			file_unref(file);
-			file = NULL;
-		}
 		if (!file)
 			return -EBADF;
 	}

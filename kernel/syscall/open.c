@@ -88,7 +88,7 @@ SYSCALL(close_range, unsigned first, unsigned last, unsigned flags)
 
 static long dup_from(int fd, int min, bool cloexec)
 {
-	struct file *f = fd_ref(fd);
+	struct file *f = fd_ref_any(fd);
 
 	if (!f)
 		return -EBADF;
@@ -106,7 +106,7 @@ SYSCALL(dup, int fd)
 
 static long dup_to(int from, int to, bool cloexec)
 {
-	struct file *f = fd_ref(from);
+	struct file *f = fd_ref_any(from);
 
 	if (!f)
 		return -EBADF;
@@ -120,7 +120,7 @@ static long dup_to(int from, int to, bool cloexec)
 SYSCALL(dup2, int from, int to)
 {
 	if (from == to)
-		return fd_get(from) ? to : -EBADF;
+		return fd_get_any(from) ? to : -EBADF;
 	return dup_to(from, to, false);
 }
 
@@ -175,7 +175,7 @@ static long set_owner(struct file *f, int who)
 
 SYSCALL(fcntl, int fd, unsigned cmd, uint64_t arg)
 {
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_any(fd);
 
 	if (!f)
 		return -EBADF;
@@ -217,6 +217,8 @@ SYSCALL(fcntl, int fd, unsigned cmd, uint64_t arg)
 			return -EINVAL;
 		f->owner_sig = (int)arg;
 		return 0;
+	case F_GETLEASE:
+		return F_UNLCK; /* nobody can take one */
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_fcntl(f, cmd, arg);
@@ -236,10 +238,6 @@ SYSCALL(ioctl, int fd, unsigned cmd, uint64_t arg)
 
 	if (!f)
 		return -EBADF;
-	if (f->flags & O_PATH) {
-		file_unref(f);
-		return -EBADF;
-	}
 	switch (cmd) {
 	case FIOCLEX:
 	case FIONCLEX:
@@ -253,6 +251,9 @@ SYSCALL(ioctl, int fd, unsigned cmd, uint64_t arg)
 		r = r ? r : set_flags(f, value ? f->flags | flag : f->flags & ~flag);
 		break;
 	}
+	case FIGETBSZ:
+		r = put_user((int)VB_PAGE_SIZE, arg);
+		break;
 	case FIONREAD:
 		if (is_type(f->inode, S_IFREG)) {
 			value = (int)(f->inode->size - f->pos);

@@ -24,6 +24,18 @@ static long move(struct file *f, struct uio *u, uint64_t *pos, bool write)
 	}
 }
 
+/* lseek does nothing on eventfd and its like; reading somewhere is wrong there. */
+static bool has_positions(const struct file *f)
+{
+	return f->seekable && f->inode->mode & S_IFMT;
+}
+
+/* Found out before addresses are looked at. */
+static bool can_move(const struct file *f, bool write)
+{
+	return write ? f->ops->write != NULL : f->ops->read || is_type(f->inode, S_IFDIR);
+}
+
 static long simple(int fd, uint64_t buf, uint64_t len, const uint64_t *at, bool write)
 {
 	struct file *f = fd_ref(fd);
@@ -33,11 +45,11 @@ static long simple(int fd, uint64_t buf, uint64_t len, const uint64_t *at, bool 
 
 	if (!f)
 		return -EBADF;
-	if (at && !f->seekable)
+	if (at && !has_positions(f))
 		return finish(f, f->readable || f->writable ? -ESPIPE : -EBADF);
 	if (write ? !f->writable : !f->readable)
 		return finish(f, -EBADF);
-	if ((int64_t)len < 0)
+	if (!can_move(f, write))
 		return finish(f, -EINVAL);
 	if (!user_range_ok(buf, len))
 		return finish(f, -EFAULT);
@@ -111,10 +123,12 @@ static long vectored(int fd, uint64_t vec, uint64_t count, const uint64_t *at, i
 
 	if (!f)
 		return -EBADF;
-	if (at && !f->seekable)
+	if (at && !has_positions(f))
 		return finish(f, f->readable || f->writable ? -ESPIPE : -EBADF);
 	if (write ? !f->writable : !f->readable)
 		return finish(f, -EBADF);
+	if (!can_move(f, write))
+		return finish(f, -EINVAL);
 	int r = vector_from_user(vec, count, small, VB_ARRAY_LEN(small), &u);
 
 	if (r)
@@ -128,7 +142,7 @@ static long vectored(int fd, uint64_t vec, uint64_t count, const uint64_t *at, i
 	unsigned old_flags = f->flags;
 
 	f->flags |= (write && flags & RWF_APPEND ? O_APPEND : 0) | (flags & RWF_NOWAIT ? O_NONBLOCK : 0);
-	long n = r ? r : move(f, &u, cursor, write);
+	long n = r || !u.left ? r : move(f, &u, cursor, write);
 
 	f->flags = (f->flags & ~(unsigned)(O_APPEND | O_NONBLOCK)) | (old_flags & (O_APPEND | O_NONBLOCK));
 	if (start != small)
@@ -172,8 +186,6 @@ SYSCALL(lseek, int fd, int64_t offset, unsigned whence)
 
 	if (!f)
 		return -EBADF;
-	if (f->flags & O_PATH)
-		return finish(f, -EBADF);
 	if (whence > SEEK_HOLE)
 		return finish(f, -EINVAL);
 	return finish(f, f->seekable && f->ops->seek ? (long)f->ops->seek(f, offset, (int)whence) : -ESPIPE);

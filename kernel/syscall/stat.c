@@ -4,6 +4,7 @@
 
 #include <asm/stat.h>
 #include <asm/statfs.h>
+#include <linux/magic.h>
 
 #define W_OK_MASK 7
 
@@ -17,7 +18,7 @@ static int find(int dirfd, uint64_t user_path, unsigned at_flags, struct dentry 
 		return r;
 	if (!path || (!*path && at_flags & AT_EMPTY_PATH)) {
 		struct dentry *d = dirfd == AT_FDCWD ? current->process->fs->cwd : NULL;
-		struct file *f = d ? NULL : fd_get(dirfd);
+		struct file *f = d ? NULL : fd_get_any(dirfd);
 
 		kfree(path);
 		if (!d && !f)
@@ -90,7 +91,7 @@ SYSCALL(newfstatat, int dirfd, uint64_t path, uint64_t buf, unsigned flags)
 
 SYSCALL(fstat, int fd, uint64_t buf)
 {
-	struct file *f = fd_ref(fd);
+	struct file *f = fd_ref_any(fd);
 	struct k_stat k;
 
 	if (!f)
@@ -164,8 +165,11 @@ SYSCALL(statx, int dirfd, uint64_t path, unsigned flags, unsigned mask, uint64_t
 
 static long statfs_of(struct inode *inode, uint64_t buf)
 {
-	enum { ANON_INODE_FS_MAGIC = 0x09041934 };
-	struct k_statfs k = {.type = ANON_INODE_FS_MAGIC, .bsize = VB_PAGE_SIZE, .namelen = NAME_MAX};
+	struct k_statfs k = {.type = is_type(inode, S_IFIFO)    ? PIPEFS_MAGIC
+				     : is_type(inode, S_IFSOCK) ? SOCKFS_MAGIC
+								: ANON_INODE_FS_MAGIC,
+		.bsize = VB_PAGE_SIZE,
+		.namelen = NAME_MAX};
 	int r = inode->ops->statfs ? inode->ops->statfs(inode, &k) : 0;
 
 	if (r)
@@ -201,7 +205,7 @@ SYSCALL(statfs, uint64_t path, uint64_t buf)
 
 SYSCALL(fstatfs, int fd, uint64_t buf)
 {
-	struct file *f = fd_ref(fd);
+	struct file *f = fd_ref_any(fd);
 
 	if (!f)
 		return -EBADF;

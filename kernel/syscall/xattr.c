@@ -136,7 +136,7 @@ static struct dentry *of_fd(int fd, long *ret_error)
 {
 	struct file *f = fd_get(fd);
 
-	if (!f || f->flags & O_PATH) {
+	if (!f) {
 		*ret_error = -EBADF;
 		return NULL;
 	}
