@@ -25,7 +25,7 @@
 #define DT_RELR_ 36
 
 #define KERNEL_SEGMENTS_MAX 8
-#define ARENA_START_BYTES (112u << 10) /* what a kernel takes of its memory until the program's first instruction */
+#define ARENA_START_BYTES (96u << 10) /* what a kernel takes of its memory until the program's first instruction */
 
 static const char damaged_kernel[] = "vauban-kernel-process is damaged: build or install Vauban again";
 static const char other_build[] = "vauban, vauban-tender and vauban-kernel-process are not of the same build: build or install Vauban again";

@@ -30,6 +30,7 @@ static struct breakpoint {
 	uint64_t planted; /* where the int3 is: in the trampoline if the call site at addr was rewritten */
 	uint8_t byte;     /* what it replaced */
 } breakpoints[BREAKPOINTS_MAX];
+static bool breakpoint_made; /* one at least was inserted: without, nobody need look */
 
 /* --- threads --- */
 
@@ -207,7 +208,7 @@ static bool breakpoint_planted(uint64_t addr)
 
 bool debug_breakpoints_in(uint64_t addr, uint64_t len)
 {
-	for (unsigned i = 0; i < BREAKPOINTS_MAX; i++)
+	for (unsigned i = 0; breakpoint_made && i < BREAKPOINTS_MAX; i++)
 		if (breakpoints[i].addr && breakpoints[i].planted - addr < len)
 			return true;
 	return false;
@@ -228,6 +229,7 @@ int gdb_breakpoint_insert(uint64_t addr)
 		return -EFAULT;
 	b->addr = addr;
 	b->planted = at;
+	breakpoint_made = true;
 	return 0;
 }
 
