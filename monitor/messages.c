@@ -185,7 +185,8 @@ void messages_ready(struct monitor *m, int fd, short revents, void *arg)
 		send_queue(m);
 	for (int i = 0; i < BATCH_MAX && !m->condemned; i++) {
 		ssize_t n = recv(m->socket, packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
-		if (n < 0 && errno == EINTR)
+		/* A tender that went with messages unread resets the connection: what it sent before is still to be had. */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n == 0 && !peer_gone(m->socket))
 			tender_condemn(m, "an empty message");
