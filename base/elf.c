@@ -160,16 +160,6 @@ static int add_segment(const struct elf_segment *s, uint64_t file_size, struct e
 		ret->has_dynamic = true;
 		ret->dynamic = *s;
 		return 0;
-	case ELF_TLS:
-		if (!in_file || s->filesz > s->memsz || s->memsz > ELF_ADDRESS_END || (s->align && !power_of_two(s->align)))
-			return fail(-EINVAL, why, "a broken thread-local storage segment");
-		ret->has_tls = true;
-		ret->tls = *s;
-		ret->tls.align = s->align ? s->align : 1;
-		return 0;
-	case ELF_GNU_STACK:
-		ret->stack_executable = s->flags & ELF_EXECUTE;
-		return 0;
 	default:
 		return 0;
 	}

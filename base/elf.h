@@ -19,8 +19,6 @@ enum elf_segment_type {
 	ELF_LOAD = 1,
 	ELF_DYNAMIC = 2,
 	ELF_INTERP = 3,
-	ELF_TLS = 7,
-	ELF_GNU_STACK = 0x6474e551,
 };
 enum { ELF_EXECUTE = 1, ELF_WRITE = 2, ELF_READ = 4 };
 
@@ -47,9 +45,8 @@ struct elf_image {
 
 	uint64_t interp_offset; /* the interpreter's path in the file, length with its NUL (which is still to be checked) */
 	uint32_t interp_bytes;  /* 0: none */
-	bool has_dynamic, has_tls;
-	struct elf_segment dynamic, tls; /* file ranges lie in the file; tls.align is a power of two */
-	bool stack_executable;
+	bool has_dynamic;
+	struct elf_segment dynamic; /* its file range lies in the file */
 };
 
 /* The ELF header, from the first `len` bytes of a file of file_size bytes (ELF_HEADER_BYTES are enough): fills the fields up to

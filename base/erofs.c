@@ -65,7 +65,6 @@ int erofs_open(struct erofs *fs, const void *image, uint64_t bytes)
 		.meta = (uint64_t)get32(sb + 40) * EROFS_BLOCK,
 		.xattrs = (uint64_t)get32(sb + 44) * EROFS_BLOCK,
 		.root_nid = get16(sb + 14),
-		.inode_count = get64(sb + 16),
 		.build_time_ns = get64(sb + 24) * 1000000000ull + get32(sb + 32),
 	};
 	struct erofs_inode root;

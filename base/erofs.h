@@ -18,7 +18,6 @@ struct erofs {
 	uint64_t bytes;        /* of the file system: what lies beyond is never read */
 	uint64_t meta, xattrs; /* byte offsets */
 	uint64_t root_nid;
-	uint64_t inode_count;
 	uint64_t build_time_ns;
 };
 

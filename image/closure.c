@@ -227,7 +227,8 @@ static bool try_cache(const char *name, char *ret_path)
 	return found;
 }
 
-int closure_find_library(const char *name, char *ret_path)
+/* The host path of a library as ld.so finds it for a program without rpath. -ENOENT. */
+static int find_library(const char *name, char *ret_path)
 {
 	if (try_cache(name, ret_path))
 		return 0;
@@ -302,7 +303,7 @@ static bool find_needed(const struct needy *o, const char *name, char *ret_path)
 		return true;
 	if (o->dynamic->runpath && try_search_path(o->dynamic->runpath, o->path, name, ret_path))
 		return true;
-	return uses_musl(o) ? find_musl_library(name, ret_path) : !closure_find_library(name, ret_path);
+	return uses_musl(o) ? find_musl_library(name, ret_path) : !find_library(name, ret_path);
 }
 
 static int add_needed(const struct needy *o, struct vb_error *err)
@@ -389,7 +390,7 @@ static int add_glibc_helpers(struct tree *t, struct vb_error *err)
 
 	for (size_t i = 0; i < VB_ARRAY_LEN(helpers); i++) {
 		char path[PATH_MAX];
-		int r = closure_find_library(helpers[i], path) ? 0 : tree_add_path(t, path, NULL, err);
+		int r = find_library(helpers[i], path) ? 0 : tree_add_path(t, path, NULL, err);
 
 		if (r)
 			return r;

@@ -9,7 +9,5 @@
 int closure_add_program(struct tree *t, const char *path, struct vb_error *err);
 /* Adds what the ELF files that the tree holds need, and what that needs, until nothing is missing. */
 int closure_complete(struct tree *t, struct vb_error *err);
-/* The host path of a library as ld.so finds it for a program without rpath. -ENOENT. */
-int closure_find_library(const char *name, char *ret_path);
 
 #endif

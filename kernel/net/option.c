@@ -151,7 +151,8 @@ long socket_set_option(struct socket *s, int name, uint64_t value, unsigned len)
 	}
 }
 
-long socket_put_option(const void *data, unsigned size, uint64_t value, uint64_t len_addr)
+/* As getsockopt answers. */
+static long put_option(const void *data, unsigned size, uint64_t value, uint64_t len_addr)
 {
 	int len;
 
@@ -171,7 +172,7 @@ static long get_timeout(uint64_t timeout_ns, uint64_t value, uint64_t len_addr)
 
 	if (timeout_ns != NO_DEADLINE)
 		tv = (struct k_timeval){(int64_t)(timeout_ns / NSEC_PER_SEC), (int64_t)(timeout_ns % NSEC_PER_SEC / 1000)};
-	return socket_put_option(&tv, sizeof(tv), value, len_addr);
+	return put_option(&tv, sizeof(tv), value, len_addr);
 }
 
 static int get_int(struct socket *s, int name, int *ret)
@@ -233,7 +234,7 @@ long socket_get_option(struct socket *s, int name, uint64_t value, uint64_t len_
 	switch (name) {
 	case SO_LINGER: {
 		int32_t linger[2] = {s->flags >> SO_LINGER & 1, s->linger_s};
-		return socket_put_option(linger, sizeof(linger), value, len_addr);
+		return put_option(linger, sizeof(linger), value, len_addr);
 	}
 	case SO_RCVTIMEO_OLD:
 	case SO_RCVTIMEO_NEW:
@@ -242,9 +243,9 @@ long socket_get_option(struct socket *s, int name, uint64_t value, uint64_t len_
 	case SO_SNDTIMEO_NEW:
 		return get_timeout(s->send_timeout_ns, value, len_addr);
 	case SO_PEERCRED:
-		return socket_put_option(&s->peer_creds, sizeof(s->peer_creds), value, len_addr);
+		return put_option(&s->peer_creds, sizeof(s->peer_creds), value, len_addr);
 	default:
 		len = get_int(s, name, &v);
-		return len ? len : socket_put_option(&v, sizeof(v), value, len_addr);
+		return len ? len : put_option(&v, sizeof(v), value, len_addr);
 	}
 }

@@ -96,7 +96,6 @@ int socket_wait_error(int r, uint64_t timeout_ns);
 /* option.c: SOL_SOCKET */
 long socket_set_option(struct socket *s, int name, uint64_t value, unsigned len);
 long socket_get_option(struct socket *s, int name, uint64_t value, uint64_t len_addr);
-long socket_put_option(const void *data, unsigned size, uint64_t value, uint64_t len_addr); /* as getsockopt answers */
 
 /* control.c: ancillary data */
 void rights_free(struct rights *r);

@@ -50,7 +50,8 @@ static int tid_new(void)
 	return last_tid;
 }
 
-struct task *task_alloc(struct process *p)
+/* With kernel stack, on the process's list; not runnable yet. NULL: no memory. */
+static struct task *task_alloc(struct process *p)
 {
 	struct task *t = kzalloc(sizeof(*t));
 	struct page *stack = page_alloc(KSTACK_ORDER, false);

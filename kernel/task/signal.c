@@ -48,7 +48,7 @@ static void entry_remove(struct sigpending *q, struct sigpending_entry *e, bool 
 	}
 }
 
-void sigpending_flush(struct sigpending *q, sigset set)
+static void sigpending_flush(struct sigpending *q, sigset set)
 {
 	list_for_each_safe(e, next, &q->queue, struct sigpending_entry, node)
 	{

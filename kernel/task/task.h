@@ -203,7 +203,6 @@ void signal_flush_task(struct task *t); /* frees what is queued */
 /* Queues an entry that its owner keeps (POSIX timers), for t, or for p when t is NULL. False: the signal is ignored. */
 bool signal_queue_entry(struct process *p, struct task *t, struct sigpending_entry *entry);
 void signal_unqueue_entry(struct sigpending_entry *entry); /* takes it back, if queued; release is not called */
-void sigpending_flush(struct sigpending *pending, sigset set);
 void signal_init_process(struct process *p); /* empty queue, default actions */
 void signal_init_task(struct task *t);       /* empty queue; mask and alternate stack are the caller's */
 void signal_set_mask(sigset mask);           /* of current; KILL and STOP stay out */
@@ -223,7 +222,6 @@ extern struct wait_queue signal_wait;            /* woken whenever a signal is q
 void process_defaults(struct process *p); /* limits, timers, signals of a fresh process; then creds of its leader if there is one */
 void creds_from_boot(struct creds *c);
 void futex_exit_thread(struct task *t);    /* robust list, clear_tid */
-void timers_exit_process(struct process *p); /* interval and POSIX timers */
 void cpu_limit_changed(struct process *p);   /* RLIMIT_CPU was set */
 void itimers_init(struct process *p);
 void posix_timers_exit(struct process *p);

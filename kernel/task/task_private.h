@@ -16,7 +16,6 @@ void task_first_run(struct regs *regs);
 
 /* process.c */
 struct process *process_new_first(void);    /* with its first task, not runnable yet. NULL: no memory */
-struct task *task_alloc(struct process *p); /* with kernel stack, on the process's list; not runnable yet. NULL: no memory */
 void task_reap(void);                       /* after a switch: frees the task that died */
 
 /* sched.c */

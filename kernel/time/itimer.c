@@ -103,14 +103,6 @@ void itimers_init(struct process *p)
 	ktimer_init(&p->cpu_limit.timer, cpu_limit_fire);
 }
 
-void timers_exit_process(struct process *p)
-{
-	for (unsigned i = 0; i < VB_ARRAY_LEN(p->itimer); i++)
-		ktimer_stop(&p->itimer[i].timer);
-	ktimer_stop(&p->cpu_limit.timer);
-	posix_timers_exit(p);
-}
-
 static struct k_timeval ns_to_timeval(uint64_t ns)
 {
 	return (struct k_timeval){ .tv_sec = (int64_t)(ns / NSEC_PER_SEC), .tv_usec = (int64_t)(ns % NSEC_PER_SEC / 1000) };

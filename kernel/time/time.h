@@ -30,7 +30,6 @@ struct ktimer {
 void ktimer_init(struct ktimer *t, void (*fire)(struct ktimer *));
 void ktimer_start(struct ktimer *t, uint64_t deadline_ns); /* restarts if pending */
 void ktimer_stop(struct ktimer *t);
-static inline bool ktimer_pending(const struct ktimer *t) { return t->pending; }
 
 /* Called by the scheduler: fires what is due; the next deadline, or NO_DEADLINE. */
 void timers_run(void);

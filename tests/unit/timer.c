@@ -44,13 +44,13 @@ int main(void)
 		}
 		uint64_t first = NO_DEADLINE;
 		for (int i = 0; i < TIMERS; i++) {
-			if (ktimer_pending(&timers[i]) && timers[i].deadline_ns < first)
+			if (timers[i].pending && timers[i].deadline_ns < first)
 				first = timers[i].deadline_ns;
 		}
 		wrong_first += first != timers_next_ns();
 	}
 	for (int i = 0; i < TIMERS; i++)
-		lost -= ktimer_pending(&timers[i]);
+		lost -= timers[i].pending;
 	fired = 0;
 	clock_now += 10000;
 	last_fired = 0;
