@@ -106,6 +106,7 @@ static void schedule(void)
 {
 	struct task *prev = current, *next;
 	uint64_t now = now_monotonic_ns();
+	KASSERT(*(const uint64_t *)prev->kstack == KSTACK_END);
 	prev->cpu_ns += now - prev->run_since_ns;
 	if (prev->state == TASK_RUNNABLE && list_empty(&prev->run_node))
 		list_push_back(&run_queue, &prev->run_node);
