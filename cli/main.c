@@ -167,6 +167,10 @@ int main(int argc, char **argv)
 		if (strcmp(name, verbs[i]->name) != 0)
 			continue;
 		int status = verbs[i]->main(argc - 1, argv + 1);
+		if (fflush(stdout) < 0 || ferror(stdout)) {
+			log_error("can't write to standard output: %m");
+			status = status ? status : 1;
+		}
 		if (status < 0)
 			die_by_signal(-status);
 		return status;

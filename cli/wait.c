@@ -20,7 +20,7 @@ static int wait_cell(int cells_fd, struct cell *cell, void *arg)
 	}
 	if (!exit) {
 		json_decref(answer);
-		vb_error_set(&err, 0, "how the cell %s ended is not known: its monitor was killed", cell->name);
+		vb_error_set(&err, 0, "how the cell %s ended is not known: its monitor was killed, or the disk of its record is full", cell->name);
 		return cli_fail(&err, 125);
 	}
 	int sig = (int)json_integer_value(json_object_get(exit, "signal"));

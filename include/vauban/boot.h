@@ -12,8 +12,9 @@
 #include <vauban/message.h>
 
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
-/* Tells builds apart that don't fit together: the tender compares its own with those of boot page and kernel. */
-#define VB_BOOT_VERSION (2u << 24 | (uint32_t)sizeof(struct vb_boot))
+/* Tells builds apart that do not fit together: the tender compares its own with those of boot page and kernel. To be raised
+ * with any change to what they share, messages included. */
+#define VB_BOOT_VERSION (3u << 24 | (uint32_t)sizeof(struct vb_boot))
 #define VB_BOOT_MAX_BYTES (2u << 20) /* header + strings; argv and environment are bounded by this */
 #define VB_BOOT_MAX_VOLUMES 16u
 

@@ -194,6 +194,43 @@ v run --cpu 0.5 "$busybox" true # clears them away
 is "$(ls -d /sys/fs/cgroup/vauban/*/ /sys/fs/cgroup/cpu/vauban/*/ 2>/dev/null | grep sleep-)" "" "no control group is left"
 is "$(grep -vE '^vauban: the cell was killed from outside|^$' kills.out | sort | uniq -c | head)" "" "no odd message"
 
+# --- frozen ---
+"$vauban" run -d --name frozen /bin/sleep 1000 >/dev/null
+eventually "a cell that runs" eval '[ "$(field frozen .state)" = running ]'
+monitor=$(field frozen .monitor_pid) tender=$(field frozen .tender_pid)
+[ "$monitor" -gt 1 ] && kill -STOP "$monitor"
+like "$(v ps)" '^frozen ' "a monitor that is stopped: ps ends all the same"
+v inspect frozen >/dev/null
+is $? 0 "inspect too"
+v stop -t 0 frozen
+eventually "stop kills the cell without it" gone "$tender"
+v rm -f frozen
+[ "$monitor" -gt 1 ] && kill -CONT "$monitor"
+eventually "it ends when it goes on" gone "$monitor"
+"$vauban" run -d --name frozen /bin/sleep 1000 >/dev/null
+eventually "another" eval '[ "$(field frozen .state)" = running ]'
+tender=$(field frozen .tender_pid)
+[ "$tender" -gt 1 ] && kill -STOP "$tender"
+v stop -t 0 frozen
+is "$(v wait frozen)" 137 "a tender that is stopped can be killed"
+v rm frozen
+
+# --- what goes away meanwhile ---
+mkdir -p gone && echo x >gone/file
+(sleep 0.3 && rm -rf gone) &
+is "$(v run -v ./gone:/mnt perl -e 'open F, "<", "/mnt/file"; sleep 1; print <F>; open G, "<", "/mnt/file" or print "not there\n"; open H, ">", "/mnt/new" or print "nor here\n"')" \
+	$'x\nnot there\nnor here' "a volume's folder is removed"
+"$(dirname "$vauban")/vauban-image" build -o cut.img --program "$busybox" >/dev/null
+(sleep 0.3 && truncate -s 8192 cut.img) &
+out=$(v run ./cut.img sleep 1 2>&1)
+is $? 137 "an image that shrinks kills the cell"
+like "$out" 'image file was cut short' "and this is said"
+for verb in ps "run -d --name lost"; do
+	v $verb $([ "$verb" = ps ] || echo "$busybox true") >/dev/full 2>err
+	is $?:"$(grep -c 'No space left' err)" 1:1 "$verb: output that can't be written"
+done
+"$vauban" rm -f lost
+
 # --- life cycles that race ---
 for i in {1..12}; do
 	"$vauban" run -d --name race$i /bin/sleep 0.$((RANDOM % 3)) >/dev/null

@@ -148,7 +148,7 @@ static void page_fault(const struct trap *t)
 		return;
 	if (r == 0 || r == -ENOMEM) { /* SIGBUS on memory that is there: the host has none left */
 		klog(0, r ? "out of memory: %s was killed (limit %lu MiB; give more with -m)" :
-			    "the host is out of memory: %s was killed (%lu MiB limit)", current->comm, boot->memory_bytes >> 20);
+			    "the host is out of memory, or the image file was cut short: %s was killed (%lu MiB limit)", current->comm, boot->memory_bytes >> 20);
 		process_exit(SIGKILL_);
 	}
 	if (r == -ENXIO)
