@@ -15,7 +15,7 @@
 #define MAX_UNDER_WAY 4u
 
 static struct p9_session *sessions[VB_BOOT_MAX_VOLUMES];
-static struct p9_session core_session = {.index = VB_9P_CORE, .calls = LIST_INIT(core_session.calls)};
+static struct p9_session core_session; /* made by p9_core_open() */
 static unsigned under_way;
 static struct wait_queue slots = {LIST_INIT(slots.entries)};
 static uint8_t buffer[P9_MSIZE];
@@ -183,6 +183,10 @@ int volume_mount(unsigned index, const char *target, bool read_only)
 
 int p9_core_open(struct p9_core *core, const char *name)
 {
+	if (!core_session.calls.next) {
+		core_session.index = VB_9P_CORE;
+		list_init(&core_session.calls);
+	}
 	*core = (struct p9_core){.fid = p9_new_fid(&core_session)};
 	struct p9_call calls[] = {
 		P9_CALL(P9_TATTACH, .fid = core->fid, .fid2 = P9_NOFID),

@@ -28,19 +28,24 @@ enum proc_number { NUMBER_PID, NUMBER_TID, NUMBER_FD };
 
 struct proc_entry { /* tables end with an entry without a name */
 	const char *name;
-	uint32_t mode;
-	/* files */
-	const char *content; /* constant, or: */
-	int (*show)(struct proc_text *t, const struct proc_subject *s);
-	int (*write)(const struct proc_subject *s, const char *text, size_t len);
-	/* directories: fixed names, then numbered ones: `number` gives the lowest that is there from at_least on */
-	const struct proc_entry *children;
-	const struct proc_entry *numbered;
+	uint32_t mode; /* its type says which of the union's parts holds */
 	enum proc_number number_is;
-	bool (*number)(const struct proc_subject *s, int at_least, int *ret);
-	/* links */
-	long (*target)(const struct proc_subject *s, char *buf, size_t size);
-	struct dentry *(*follow)(const struct proc_subject *s); /* a referenced entry: goes there directly */
+	union {
+		struct { /* files */
+			const char *content; /* constant, or: */
+			int (*show)(struct proc_text *t, const struct proc_subject *s);
+			int (*write)(const struct proc_subject *s, const char *text, size_t len);
+		};
+		struct { /* directories: fixed names, then numbered ones: `number` gives the lowest that is there from at_least on */
+			const struct proc_entry *children;
+			const struct proc_entry *numbered;
+			bool (*number)(const struct proc_subject *s, int at_least, int *ret);
+		};
+		struct { /* links */
+			long (*target)(const struct proc_subject *s, char *buf, size_t size);
+			struct dentry *(*follow)(const struct proc_subject *s); /* a referenced entry: goes there directly */
+		};
+	};
 };
 
 #define PROC_DIR(name_, mode_, ...)                                                                                                        \
