@@ -145,6 +145,11 @@ void control_trace(struct monitor *m, const void *payload, size_t len);
 void control_debug_out(struct monitor *m, const void *payload, size_t len);
 void control_exited(struct monitor *m);
 
+/* tables.c */
+#define TABLES_SIGNAL SIGXCPU /* to the monitor: time to look */
+void tables_watch(struct monitor *m);
+void tables_check(struct monitor *m);
+
 /* gdb.c */
 /* False: no. *state goes from one piece of the stream to the next, 0 at first. */
 bool gdb_may_hear(unsigned char *state, const char *bytes, size_t len);

@@ -159,6 +159,8 @@ static void signal_ready(struct monitor *m, int fd, short revents, void *arg)
 			reap(m);
 		else if (info.ssi_signo == SIGWINCH)
 			terminal_window_changed(m);
+		else if (info.ssi_signo == TABLES_SIGNAL)
+			tables_check(m);
 		else
 			monitor_signal(m, (int)info.ssi_signo);
 	}
@@ -170,6 +172,7 @@ static void signals_start(struct monitor *m)
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, TABLES_SIGNAL);
 	for (unsigned i = 0; i < VB_ARRAY_LEN(forwarded); i++) {
 		struct sigaction old;
 		if (sigaction(forwarded[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
@@ -247,6 +250,7 @@ static int start(struct monitor *m, struct vb_error *err)
 	signals_start(m);
 	watch_add(m, m->socket, POLLIN, messages_ready, NULL);
 	terminal_start(m);
+	tables_watch(m);
 	record(m);
 	return 0;
 }

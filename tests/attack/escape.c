@@ -278,6 +278,16 @@ static void anonymous_memory(void)
 	attack("writable anonymous memory", host(SYS_mprotect, USER, size, PROT_READ | PROT_WRITE, 0, 0, 0));
 }
 
+/* The same memory again and again, for the page tables that it takes: without a bound, 128 times the cell's limit. */
+static void many_mappings(void)
+{
+	long size = 64l << 20, at = USER;
+	for (int n = 0; n < 4000 && host(SYS_mmap, at, size, PROT_READ, MAP_SHARED | MAP_FIXED, MEMORY_FD, 0) == at; n++, at += 2 * size)
+		for (long i = 0; i < size; i += 2 << 20)
+			(void)*(volatile char *)(at + i);
+	puts("ESCAPED: 500 MiB of page tables");
+}
+
 /* --- without the gate: what any program can try --- */
 
 static void expect_signal(const char *what, void (*fn)(void))
@@ -476,6 +486,8 @@ int main(int argc, char **argv)
 		ask_debugger();
 	else if (!strcmp(name, "stop"))
 		stop_and_go();
+	else if (!strcmp(name, "tables"))
+		many_mappings();
 	else if (!strcmp(name, "anonymous"))
 		anonymous_memory();
 	else if (!host_attack(name))

@@ -18,7 +18,7 @@ witness=$!
 
 attempt() { # attempt NAME ARGS...: runs it in a cell of its own; output in $out, how it ended in $state
 	"$vauban" run -d --name attacker -m 64M "$escape" "$@" >/dev/null 2>&1
-	timeout -k 1 30 "$vauban" wait attacker >"$work/wait" 2>&1
+	timeout -k 1 60 "$vauban" wait attacker >"$work/wait" 2>&1
 	timed=$?
 	state=$(field attacker .state 2>/dev/null)
 	out=$("$vauban" logs attacker 2>/dev/null)
@@ -79,6 +79,9 @@ for n in "${gates[@]}"; do
 	attempt anonymous "$n"
 	result $((!($(grep -c 'gave -12' <<<"$out") == 1))) "gate $n: no memory but the cell's" "$out"
 done
+
+attempt tables "$gate"
+is "$(cat "$work/wait") $(grep ESCAPED <<<"$out")" "125 " "page tables are bounded"
 
 # --- what any program may try ---
 attempt no-gate
