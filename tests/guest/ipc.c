@@ -71,7 +71,7 @@ static void semaphores(void)
 	struct semid_ds ds;
 	struct seminfo info;
 	pthread_t t;
-	key_t key = 0x56414231;
+	key_t key = 0x56410000 + getpid(); /* the host's keys are everybody's */
 
 	EXPECT_ERR(semget(key, 3, 0600), ENOENT);
 	EXPECT_ERR(semget(key, -1, 0600 | IPC_CREAT), EINVAL);
@@ -170,7 +170,7 @@ static void messages(void)
 	struct msqid_ds ds;
 	struct msginfo info;
 	pthread_t t;
-	key_t key = 0x56414232;
+	key_t key = 0x56420000 + getpid();
 
 	EXPECT_ERR(msgget(key, 0600), ENOENT);
 	EXPECT_TRUE((queue = msgget(key, 0620 | IPC_CREAT)) >= 0);

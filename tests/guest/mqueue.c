@@ -13,6 +13,8 @@
 static mqd_t q;
 static volatile int notified, code, value;
 
+static char queue_name[32]; /* of this process: the host's queues are everybody's */
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	notified++;
@@ -47,17 +49,17 @@ static void opening(void)
 	char long_name[300] = "/";
 
 	memset(long_name + 1, 'a', 298);
-	mq_unlink("/vauban");
-	EXPECT_ERR(mq_open("/vauban", O_RDWR), ENOENT);
+	mq_unlink(queue_name);
+	EXPECT_ERR(mq_open(queue_name, O_RDWR), ENOENT);
 	EXPECT_ERR(mq_open("/vauban/x", O_RDWR | O_CREAT, 0600, NULL), EACCES);
 	EXPECT_ERR(mq_open(long_name, O_RDWR | O_CREAT, 0600, NULL), ENAMETOOLONG);
-	EXPECT_ERR(mq_open("/vauban", O_RDWR | O_CREAT, 0600, &bad), EINVAL);
+	EXPECT_ERR(mq_open(queue_name, O_RDWR | O_CREAT, 0600, &bad), EINVAL);
 	bad = (struct mq_attr){.mq_maxmsg = 3, .mq_msgsize = -1};
-	EXPECT_ERR(mq_open("/vauban", O_RDWR | O_CREAT, 0600, &bad), EINVAL);
-	q = mq_open("/vauban", O_RDWR | O_CREAT | O_EXCL, 0640, &attr);
+	EXPECT_ERR(mq_open(queue_name, O_RDWR | O_CREAT, 0600, &bad), EINVAL);
+	q = mq_open(queue_name, O_RDWR | O_CREAT | O_EXCL, 0640, &attr);
 	EXPECT_TRUE(q >= 0);
 	EXPECT(fcntl(q, F_GETFD), FD_CLOEXEC);
-	EXPECT_ERR(mq_open("/vauban", O_RDWR | O_CREAT | O_EXCL, 0600, &attr), EEXIST);
+	EXPECT_ERR(mq_open(queue_name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr), EEXIST);
 	EXPECT(mq_getattr(q, &got), 0);
 	EXPECT(got.mq_maxmsg, 3);
 	EXPECT(got.mq_msgsize, 16);
@@ -124,9 +126,9 @@ static void moving(void)
 	EXPECT_ERR(mq_send(q, "", 0, 0), EAGAIN);
 	for (int i = 0; i < 3; i++)
 		EXPECT(mq_receive(q, buf, 16, NULL), 0);
-	mqd_t reader = mq_open("/vauban", O_RDONLY);
+	mqd_t reader = mq_open(queue_name, O_RDONLY);
 	EXPECT_ERR(mq_send(reader, "x", 1, 0), EBADF);
-	mqd_t writer = mq_open("/vauban", O_WRONLY);
+	mqd_t writer = mq_open(queue_name, O_WRONLY);
 	EXPECT_ERR(mq_receive(writer, buf, 16, NULL), EBADF);
 	mq_close(reader);
 	mq_close(writer);
@@ -160,13 +162,14 @@ static void notification(void)
 	EXPECT_ERR(mq_notify(q, &event), EINVAL);
 	event.sigev_notify = 77;
 	EXPECT_ERR(mq_notify(q, &event), EINVAL);
-	EXPECT(mq_unlink("/vauban"), 0);
+	EXPECT(mq_unlink(queue_name), 0);
 	EXPECT(mq_receive(q, buf, 16, NULL), 1);
 	EXPECT(mq_close(q), 0);
 }
 
 int main(void)
 {
+	snprintf(queue_name, sizeof(queue_name), "/vauban-%d", getpid());
 	opening();
 	moving();
 	notification();

@@ -37,7 +37,7 @@ ok "and again after detaching" test -s "$work/a"
 "$vauban" kill traced
 eventually "it can be removed" "$vauban" rm traced
 out=$(trace nosuchcell 2>&1)
-is $? 125 "a cell that is not there"
+is $? 1 "a cell that is not there"
 trace 2>/dev/null
 is $? 2 "no cell and no program"
 finish

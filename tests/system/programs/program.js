@@ -14,11 +14,10 @@ const emitter = new EventEmitter();
 emitter.once('event', (x) => console.log('event', x));
 (async () => {
 	const order = [];
-	setTimeout(() => order.push('timeout'), 5);
-	setImmediate(() => order.push('immediate'));
+	setImmediate(() => { order.push('immediate'); setTimeout(() => order.push('timeout'), 5); });
 	process.nextTick(() => order.push('tick'));
 	await Promise.resolve().then(() => order.push('promise'));
-	await new Promise((done) => setTimeout(done, 20));
+	while (order.length < 4) await new Promise((done) => setTimeout(done, 5));
 	console.log(order.join(' '));
 	emitter.emit('event', 7);
 	const all = await Promise.all(Array.from({ length: 20 }, (_, i) => fs.promises.writeFile('deep/f' + i, 'x'.repeat(i)).then(() => fs.promises.stat('deep/f' + i))));
