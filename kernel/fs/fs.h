@@ -225,6 +225,7 @@ void locks_release_process(struct process *p, struct inode *inode); /* posix loc
 void fs_init(void);                       /* rootfs over the image, /dev, /proc; fs context and descriptors 0..2 of the first process */
 struct dentry *rootfs_mount(void);        /* kernel/fs/rootfs.c: the image below, memory above */
 struct inode *procfs_root(void);          /* kernel/fs/proc.c */
+struct inode *sysfs_root(void);           /* the few files of /sys that programs look at; by the same code */
 int volume_mount(unsigned index, const char *target, bool read_only); /* kernel/fs/p9.c */
 int fs_mount_at(const char *path, struct inode *root);                /* creates the mount point directory if needed */
 void device_populate(struct dentry *dev_dir);                         /* kernel/fs/device.c: null, zero, full, random, urandom, tty, console, stdin.. links, shm, pts */

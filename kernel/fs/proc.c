@@ -4,6 +4,7 @@
 
 #define PROC_DEV         0x15u
 #define PROC_ROOT_INO    1u
+#define SYS_ROOT_INO     4u
 #define PROC_SUPER_MAGIC 0x9fa0u
 #define WRITE_MAX        4096u
 #define NUMBERED_POS     (1u << 16) /* directory positions: . and .., fixed names, then from here numbers */
@@ -454,9 +455,26 @@ bool proc_number_fd(const struct proc_subject *s, int at_least, int *ret)
 static const struct proc_entry proc_root_entry =
 	PROC_DIR("/", 0555, .children = proc_root_children, .numbered = &proc_pid_entry, .number_is = NUMBER_PID, .number = number_pid);
 
+static const struct proc_subject nobody;
+
 struct inode *procfs_root(void)
 {
-	static const struct proc_subject nobody;
-
 	return proc_inode_new(&proc_root_entry, &nobody, PROC_ROOT_INO);
+}
+
+struct inode *sysfs_root(void)
+{
+	static const struct proc_entry none[] = {{}};
+	static const struct proc_entry cpu[] = {PROC_FILE("online", 0444, .content = "0\n"), PROC_FILE("possible", 0444, .content = "0\n"),
+		PROC_FILE("present", 0444, .content = "0\n"), {}};
+	static const struct proc_entry system[] = {PROC_DIR("cpu", 0555, .children = cpu), {}};
+	static const struct proc_entry devices[] = {PROC_DIR("system", 0555, .children = system), {}};
+	static const struct proc_entry huge[] = {PROC_FILE("enabled", 0444, .content = "always madvise [never]\n"), {}};
+	static const struct proc_entry mm[] = {PROC_DIR("transparent_hugepage", 0555, .children = huge), {}};
+	static const struct proc_entry kernel[] = {PROC_DIR("mm", 0555, .children = mm), {}};
+	static const struct proc_entry top[] = {PROC_DIR("devices", 0555, .children = devices), PROC_DIR("fs", 0555, .children = none),
+		PROC_DIR("kernel", 0555, .children = kernel), {}};
+	static const struct proc_entry root = PROC_DIR("/", 0555, .children = top);
+
+	return proc_inode_new(&root, &nobody, SYS_ROOT_INO);
 }

@@ -450,7 +450,10 @@ static const struct proc_entry fdinfo_entry = PROC_FILE("", 0400, .show = show_f
 		PROC_FILE("wchan", 0444, .content = "0"), PROC_FILE("schedstat", 0444, .show = show_schedstat),                            \
 		PROC_FILE("cgroup", 0444, .content = "0::/\n"), PROC_FILE("oom_score", 0444, .content = "666\n"),                          \
 		PROC_FILE("oom_score_adj", 0444, .content = "0\n"), PROC_FILE("loginuid", 0444, .content = "4294967295"),                  \
-		PROC_FILE("sessionid", 0444, .content = "4294967295")
+		PROC_FILE("sessionid", 0444, .content = "4294967295"),                                                                     \
+		PROC_FILE("uid_map", 0644, .content = "         0          0 4294967295\n"),                                               \
+		PROC_FILE("gid_map", 0644, .content = "         0          0 4294967295\n"),                                               \
+		PROC_FILE("setgroups", 0644, .content = "allow\n")
 
 static const struct proc_entry task_children[] = {PROC_FILE("stat", 0444, .show = show_task_stat), COMMON_ENTRIES, {}};
 static const struct proc_entry task_entry = PROC_DIR("", 0555, .children = task_children);

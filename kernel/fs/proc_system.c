@@ -143,6 +143,7 @@ static void mount_for_each(void (*fn)(struct proc_text *out, const struct mount 
 		fn(out, &(struct mount){"tmpfs", writable[i], "tmpfs", false}, id++);
 	fn(out, &(struct mount){"devpts", "/dev/pts", "devpts", false}, id++);
 	fn(out, &(struct mount){"proc", "/proc", "proc", false}, id++);
+	fn(out, &(struct mount){"sysfs", "/sys", "sysfs", true}, id++);
 	for (unsigned i = 0; i < boot->volume_count && i < VB_BOOT_MAX_VOLUMES; i++) {
 		vb_snprintf(source, sizeof(source), "volume%u", i);
 		fn(out, &(struct mount){source, vb_boot_string(boot, boot->volume[i].target), "9p", boot->volume[i].flags & 1}, id++);

@@ -91,6 +91,7 @@ static void mount_everything(void)
 	if (pts)
 		must(fs_mount_at("/dev/pts", pts), "/dev/pts");
 	must(fs_mount_at("/proc", procfs_root()), "/proc");
+	must(fs_mount_at("/sys", sysfs_root()), "/sys");
 	for (unsigned i = 0; i < boot->volume_count && i < VB_BOOT_MAX_VOLUMES; i++) {
 		const char *target = vb_boot_string(boot, boot->volume[i].target);
 

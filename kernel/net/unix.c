@@ -293,7 +293,7 @@ static int unix_get_name(struct socket *s, bool peer, uint8_t *ret)
 
 	if (peer) {
 		u = u->peer;
-		if (!u || u->dead)
+		if (!u)
 			return -ENOTCONN;
 	}
 	if (!u->name) {
