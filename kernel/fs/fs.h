@@ -128,6 +128,7 @@ struct dentry *dentry_new_anonymous(const char *name, struct inode *inode); /* p
 struct fs_context { struct dentry *root, *cwd; uint32_t umask; };
 
 enum { WALK_FOLLOW = 1, WALK_DIRECTORY = 2, WALK_EMPTY_PATH = 4 };
+unsigned walk_flags(unsigned at_flags); /* AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH, as calls have them */
 /* Resolves path (kernel string) relative to dirfd (AT_FDCWD or open directory). Referenced dentry (never negative) or -errno. May sleep. */
 int path_lookup(int dirfd, const char *path, unsigned flags, struct dentry **ret);
 /* Copies a path from the program: -EFAULT, -ENAMETOOLONG; -ENOENT when empty. *ret is kmalloc'ed. */

@@ -192,6 +192,11 @@ int walk_to_end(struct walk *w, bool follow)
 	}
 }
 
+unsigned walk_flags(unsigned at_flags)
+{
+	return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (at_flags & AT_EMPTY_PATH ? WALK_EMPTY_PATH : 0);
+}
+
 int path_lookup(int dirfd, const char *path, unsigned flags, struct dentry **ret)
 {
 	struct walk w;

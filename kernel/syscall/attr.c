@@ -32,8 +32,7 @@ static long change_mode(struct dentry *d, uint32_t mode)
 static int change_mode_at(int dirfd, uint64_t path, unsigned mode, unsigned flags)
 {
 	struct dentry *d;
-	unsigned walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY_PATH : 0);
-	int r = path_lookup_user(dirfd, path, walk, &d);
+	int r = path_lookup_user(dirfd, path, walk_flags(flags), &d);
 
 	if (r)
 		return r;
@@ -97,11 +96,10 @@ static long change_owner(struct dentry *d, uint32_t uid, uint32_t gid)
 SYSCALL(fchownat, int dirfd, uint64_t path, uint32_t uid, uint32_t gid, unsigned flags)
 {
 	struct dentry *d;
-	unsigned walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY_PATH : 0);
 
 	if (flags & ~(unsigned)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	int r = path_lookup_user(dirfd, path, walk, &d);
+	int r = path_lookup_user(dirfd, path, walk_flags(flags), &d);
 
 	if (r)
 		return r;
@@ -183,8 +181,7 @@ static int change_times_at(int dirfd, uint64_t path, const struct k_timespec *ti
 
 		return flags ? -EINVAL : f ? (int)finish(f, change_times(f->dentry, times)) : -EBADF;
 	}
-	unsigned walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY_PATH : 0);
-	int r = path_lookup_user(dirfd, path, walk, &d);
+	int r = path_lookup_user(dirfd, path, walk_flags(flags), &d);
 
 	if (r)
 		return r;

@@ -587,7 +587,6 @@ int exec_program(const char *path, char *const argv[], char *const envp[])
 static long exec_user(int dirfd, uint64_t upath, uint64_t argv, uint64_t envp, unsigned flags)
 {
 	char *path, *name = NULL;
-	unsigned walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY_PATH : 0);
 	int r = flags & AT_EMPTY_PATH ? path_from_user_empty_ok(upath, &path) : path_from_user(upath, &path);
 	if (r)
 		return r;
@@ -602,7 +601,7 @@ static long exec_user(int dirfd, uint64_t upath, uint64_t argv, uint64_t envp, u
 			r = -ENOMEM;
 	}
 	if (!r)
-		r = exec(dirfd, path, walk, name ? name : path, &(struct vector){.user = argv}, &(struct vector){.user = envp});
+		r = exec(dirfd, path, walk_flags(flags), name ? name : path, &(struct vector){.user = argv}, &(struct vector){.user = envp});
 	kfree(name);
 	kfree(path);
 	return r;
