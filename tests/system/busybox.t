@@ -98,6 +98,7 @@ bb rm -r tree
 bb sed -n 's/program/PROGRAM/gp' text
 bb seq -w 1 2 21
 bb sh -c 'set -- a "b c"; echo $# "$2"; echo tree/*; read x <pairs; echo "$x" >new'
+bb sh -c 'trap "" USR1; exec busybox sh -c "kill -USR1 \$\$; echo \$0 \$PWD"'
 bb sha1sum text
 bb sha256sum text
 bb sha3sum text

@@ -58,6 +58,8 @@ it dircolors -p
 it dirname a/b/c /x y
 it du -b --apparent-size -a tree
 it echo -e 'a\tb\x41'
+it env -i A=1 B=2 /usr/bin/env
+it env -C tree -u HOME X=3 env env -0
 it expand -t 4 <<<$'a\tb'
 it expr length abc : 3 '|' 0
 it expr 12345678901234567890 '*' 98765432109876543210
@@ -84,7 +86,9 @@ it mkfifo -m 600 fifo
 it mv -v text tree/moved
 it mv -v tree renamed
 it mv -bv pairs other
+it nice -n 5 nice -n 3 nice
 it nl -ba text
+it nohup nohup --version
 it numfmt --to=iec 1000000 1048576
 it od -A d -t x8f4 -w24 noise
 it paste -sd, numbers
