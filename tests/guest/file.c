@@ -7,11 +7,14 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/memfd.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -350,6 +353,34 @@ static void copying(void)
 	EXPECT(syncfs(in), 0);
 }
 
+/* What descriptors of other kinds answer. */
+static void odd_descriptors(void)
+{
+	int where = open(".", O_PATH), event = eventfd(1, EFD_NONBLOCK), null = open("/dev/null", O_RDWR), p[2];
+	struct pollfd poll_one = {where, POLLIN};
+	struct iovec none = {NULL, 0};
+	struct stat st;
+	char buf[8];
+
+	EXPECT(poll(&poll_one, 1, 0), 1);
+	EXPECT(poll_one.revents, POLLNVAL);
+	EXPECT_ERR(listen(where, 1), EBADF);
+	EXPECT_ERR(ioctl(where, FIONREAD, buf), EBADF);
+	EXPECT(fstat(where, &st), 0);
+	EXPECT(lseek(event, 0, SEEK_SET), 0);
+	EXPECT_ERR(pread(event, buf, 8, 0), ESPIPE);
+	EXPECT(readv(event, &none, 1), 0);
+	EXPECT_ERR(read(event, buf, -1), EFAULT);
+	EXPECT_ERR(syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED, null, 0), ENODEV);
+	EXPECT(pipe(p), 0);
+	EXPECT(fchmod(p[0], 0640), 0);
+	EXPECT(fstat(p[1], &st), 0);
+	EXPECT(st.st_mode, S_IFIFO | 0640);
+	EXPECT_ERR(fcntl(p[0], F_ADD_SEALS, 0), EPERM);
+	EXPECT_ERR(fcntl(p[1], F_ADD_SEALS, 0), EINVAL);
+	close(where), close(event), close(null), close(p[0]), close(p[1]);
+}
+
 int main(void)
 {
 	char dir[] = "/dev/shm/file-XXXXXX";
@@ -364,6 +395,7 @@ int main(void)
 	descriptors();
 	memory_files();
 	copying();
+	odd_descriptors();
 	unlink("a"), unlink("rw"), unlink("sparse"), unlink("limit"), unlink("desc"), unlink("in"), unlink("out");
 	EXPECT(rmdir(dir), 0);
 	return guest_done();
