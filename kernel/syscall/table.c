@@ -318,7 +318,7 @@
 	X(309, getcpu, ">one,>one,p") \
 	X(310, process_vm_readv, "d,p,l,p,l,x") \
 	X(311, process_vm_writev, "d,p,l,p,l,x") \
-	X(312, kcmp, "x,x,x,x,x,x") \
+	X(312, kcmp, "d,d,d,x,x") \
 	X(313, finit_module, "x,x,x,x,x,x") \
 	X(314, sched_setattr, "d,p,x") \
 	X(315, sched_getattr, "d,p,u,x") \
@@ -355,7 +355,7 @@
 	X(435, clone3, "clone_args,l") \
 	X(436, close_range, "u,u,closerange") \
 	X(437, openat2, "dirfd,path,open_how,l") \
-	X(438, pidfd_getfd, "x,x,x,x,x,x") \
+	X(438, pidfd_getfd, "fd,d,x") \
 	X(439, faccessat2, "dirfd,path,access,eaccess") \
 	X(440, process_madvise, "x,x,x,x,x,x") \
 	X(441, epoll_pwait2, "fd,>epoll_event@r,d,timespec,sigset,l") \
@@ -366,7 +366,7 @@
 	X(446, landlock_restrict_self, "x,x,x,x,x,x") \
 	X(447, memfd_secret, "x,x,x,x,x,x") \
 	X(448, process_mrelease, "x,x,x,x,x,x") \
-	X(449, futex_waitv, "x,x,x,x,x,x") \
+	X(449, futex_waitv, "p,u,x,p,d") \
 	X(450, set_mempolicy_home_node, "x,x,x,x,x,x") \
 	X(452, fchmodat2, "dirfd,path,o,at")
 

@@ -121,6 +121,88 @@ static long futex_wait(uint64_t addr, bool shared, uint32_t value, uint32_t bits
 	return r;
 }
 
+/* --- waiting for one of many --- */
+
+static long waitv_sleep(struct futex_waiter *w, unsigned count, uint64_t deadline)
+{
+	for (;;) {
+		for (unsigned i = 0; i < count; i++)
+			if (list_empty(&w[i].node))
+				return i;
+		task_prepare();
+		int r = task_sleep(deadline, true);
+		if (r)
+			return r;
+	}
+}
+
+/* Queues a waiter for each word. */
+static int waitv_queue(struct futex_waiter *w, unsigned count, uint64_t uwaiters)
+{
+	struct futex_waitv v;
+	uint32_t word;
+
+	for (unsigned i = 0; i < count; i++) {
+		w[i] = (struct futex_waiter){.task = current, .bitset = ~0u};
+		list_init(&w[i].node);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (get_user(v, uwaiters + i * sizeof(v)))
+			return -EFAULT;
+		if ((v.flags & ~(uint32_t)(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(v.flags & FUTEX_32) || v.__reserved)
+			return -EINVAL;
+		int r = futex_key(v.uaddr, !(v.flags & FUTEX_PRIVATE_FLAG), &w[i].key);
+		if (r)
+			return r;
+		if (get_user(word, v.uaddr))
+			return -EFAULT;
+		if (word != (uint32_t)v.val)
+			return -EAGAIN;
+		waiter_queue(&w[i]);
+	}
+	return 0;
+}
+
+/* The absolute time `at` of CLOCK_REALTIME, or else CLOCK_MONOTONIC, as a deadline. */
+static uint64_t deadline_at(uint64_t at, bool realtime)
+{
+	if (!realtime)
+		return at;
+	uint64_t now = now_realtime_ns();
+	return deadline_after(at > now ? at - now : 0);
+}
+
+SYSCALL(futex_waitv, uint64_t uwaiters, unsigned count, unsigned flags, uint64_t utimeout, int clock)
+{
+	uint64_t deadline = NO_DEADLINE;
+	struct k_timespec ts;
+
+	if (flags || !count || count > FUTEX_WAITV_MAX || !uwaiters)
+		return -EINVAL;
+	if (utimeout) {
+		if (clock != 0 && clock != 1) /* CLOCK_REALTIME, CLOCK_MONOTONIC */
+			return -EINVAL;
+		if (get_user(ts, utimeout))
+			return -EFAULT;
+		if (!timespec_valid(&ts))
+			return -EINVAL;
+		deadline = deadline_at(timespec_to_ns(&ts), clock == 0);
+	}
+	struct futex_waiter *w = kmalloc(count * sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	long r = waitv_queue(w, count, uwaiters);
+	if (!r)
+		r = waitv_sleep(w, count, deadline);
+	for (unsigned i = 0; i < count; i++) {
+		if ((r == -ETIMEDOUT || r == -ERESTARTSYS) && list_empty(&w[i].node))
+			r = i; /* a wake-up is never lost to a signal that came with it */
+		list_remove(&w[i].node);
+	}
+	kfree(w);
+	return r;
+}
+
 /* --- waking --- */
 
 static long wake_key(const struct futex_key *key, int count, uint32_t bitset)
@@ -329,15 +411,6 @@ static long futex_unlock_pi(uint64_t addr, bool shared)
 }
 
 /* --- the call --- */
-
-/* The absolute time `at` of CLOCK_REALTIME, or else CLOCK_MONOTONIC, as a deadline. */
-static uint64_t deadline_at(uint64_t at, bool realtime)
-{
-	if (!realtime)
-		return at;
-	uint64_t now = now_realtime_ns();
-	return deadline_after(at > now ? at - now : 0);
-}
 
 static int futex_deadline(int op, uint64_t utimeout, uint64_t *ret)
 {

@@ -250,6 +250,63 @@ static void test_robust(void)
 	EXPECT_ERR(syscall(SYS_get_robust_list, 0, 1, &len), EFAULT);
 }
 
+/* --- waiting for one of many --- */
+
+struct waiter {
+	uint64_t value, address;
+	uint32_t flags, reserved;
+};
+
+static uint32_t many[3];
+
+static long waitv(struct waiter *w, unsigned count, unsigned flags, struct timespec *ts, int clock)
+{
+	return syscall(449, w, count, flags, ts, clock);
+}
+
+static void *wake_third(void *arg)
+{
+	usleep(20000);
+	many[2] = 1;
+	syscall(SYS_futex, &many[2], 1 /* FUTEX_WAKE */ | 128, 1);
+	return arg;
+}
+
+static void test_waitv(void)
+{
+	struct waiter w[3];
+	struct timespec past = { 1, 0 }, bad = { 0, -1 };
+	pthread_t t;
+	for (int i = 0; i < 3; i++)
+		w[i] = (struct waiter){ 0, (uintptr_t)&many[i], 2 | 128, 0 };
+	EXPECT_ERR(waitv(w, 3, 1, NULL, 0), EINVAL);
+	EXPECT_ERR(waitv(w, 0, 0, NULL, 0), EINVAL);
+	EXPECT_ERR(waitv(w, 129, 0, NULL, 0), EINVAL);
+	EXPECT_ERR(waitv(NULL, 1, 0, NULL, 0), EINVAL);
+	EXPECT_ERR(waitv((void *)16, 1, 0, NULL, 0), EFAULT);
+	EXPECT_ERR(waitv(w, 3, 0, &past, 1), ETIMEDOUT);
+	EXPECT_ERR(waitv(w, 3, 0, &past, 0), ETIMEDOUT);
+	EXPECT_ERR(waitv(w, 3, 0, &past, 7), EINVAL);
+	EXPECT_ERR(waitv(w, 3, 0, &bad, 1), EINVAL);
+	w[1].value = 5;
+	EXPECT_ERR(waitv(w, 3, 0, NULL, 0), EAGAIN);
+	w[1].value = 0;
+	w[1].flags = 128;
+	EXPECT_ERR(waitv(w, 3, 0, NULL, 0), EINVAL);
+	w[1].flags = 2 | 128;
+	w[1].reserved = 1;
+	EXPECT_ERR(waitv(w, 3, 0, NULL, 0), EINVAL);
+	w[1].reserved = 0;
+	w[2].address = 18;
+	EXPECT_ERR(waitv(w, 3, 0, NULL, 0), EINVAL);
+	w[2].address = 16;
+	EXPECT_ERR(waitv(w, 3, 0, NULL, 0), EFAULT);
+	w[2].address = (uintptr_t)&many[2];
+	pthread_create(&t, NULL, wake_third, NULL);
+	EXPECT(waitv(w, 3, 0, NULL, 0), 2);
+	pthread_join(t, NULL);
+}
+
 int main(void)
 {
 	test_errors();
@@ -258,5 +315,6 @@ int main(void)
 	test_signals();
 	test_pi();
 	test_robust();
+	test_waitv();
 	return guest_done();
 }
