@@ -348,7 +348,7 @@ static char **make_arguments(const struct image_manifest *m, bool bare, char **g
 /* A program is run as its user would run it, an image as its manifest says; options overrule both. */
 static void complete(struct request *r, const struct image_file *image, bool bare, char **given, int given_count)
 {
-	static char cwd[PATH_MAX], hostname[65];
+	static char hostname[65];
 	static uint32_t groups[GROUPS_MAX];
 	struct monitor_options *o = &r->cell;
 	const struct image_manifest *m = &image->manifest;
@@ -362,7 +362,9 @@ static void complete(struct request *r, const struct image_file *image, bool bar
 	o->arguments = make_arguments(m, bare, given, given_count);
 	o->environment = make_environment(r, bare ? environ : m->environment.at ? m->environment.at : (char *[]){NULL});
 	if (!o->cwd)
-		o->cwd = !bare ? m->cwd : getcwd(cwd, sizeof(cwd)) && cwd[0] == '/' ? cwd : "/";
+		o->cwd = bare ? getcwd(NULL, 0) : m->cwd;
+	if (!o->cwd || *o->cwd != '/')
+		o->cwd = "/";
 	if (!o->hostname && bare && gethostname(hostname, sizeof(hostname) - 1) == 0)
 		o->hostname = hostname;
 	if (!o->hostname)

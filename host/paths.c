@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const char *own_argv0;
-static char own_path[PATH_MAX];
+static char *own_path; /* once it is asked for */
 
 void paths_init(const char *argv0)
 {
@@ -19,31 +19,37 @@ void paths_init(const char *argv0)
 }
 
 /* argv[0] as a shell would have found it. */
-static int search_argv0(void)
+static void search_argv0(void)
 {
 	if (!own_argv0)
-		return -ENOENT;
-	if (strchr(own_argv0, '/'))
-		return realpath(own_argv0, own_path) ? 0 : -errno;
+		return;
+	if (strchr(own_argv0, '/')) {
+		own_path = realpath(own_argv0, NULL);
+		return;
+	}
 	const char *path = getenv("PATH");
 	for (const char *end; path && *path; path = *end ? end + 1 : end) {
 		end = strchrnul(path, ':');
 		char candidate[PATH_MAX];
 		int n = snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)(end - path), path, own_argv0);
-		if (n < (int)sizeof(candidate) && access(candidate, X_OK) == 0)
-			return realpath(candidate, own_path) ? 0 : -errno;
+		if (n < (int)sizeof(candidate) && access(candidate, X_OK) == 0) {
+			own_path = realpath(candidate, NULL);
+			return;
+		}
 	}
-	return -ENOENT;
 }
 
 /* Absolute path of the running executable. The string stays valid. */
 static int path_self(const char **ret_path, struct vb_error *err)
 {
-	if (!own_path[0]) {
-		ssize_t n = readlink("/proc/self/exe", own_path, sizeof(own_path) - 1);
+	if (!own_path) {
+		char path[PATH_MAX];
+		ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 		if (n > 0)
-			own_path[n] = 0;
-		else if (search_argv0() < 0)
+			own_path = strndup(path, (size_t)n);
+		else
+			search_argv0();
+		if (!own_path)
 			return vb_error_set(
 				err, -ENOENT, "can't find my own executable: /proc is absent; call vauban by its absolute path");
 	}
