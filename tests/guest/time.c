@@ -158,6 +158,25 @@ static void test_itimer(void)
 	EXPECT(ticks, 1);
 }
 
+/* Very short timers while the program calls the kernel all the time: each must come, whatever it interrupts. */
+static void test_short_timers(void)
+{
+	int missing = 0;
+
+	for (int i = 0; i < 300 && !missing; i++) {
+		struct itimerval value = { .it_value.tv_usec = 1 + i % 50 };
+		long long give_up = now_ns(CLOCK_MONOTONIC) + 10000000000ll;
+
+		ticks = 0;
+		setitimer(ITIMER_REAL, &value, NULL);
+		while (!ticks && !missing) {
+			getppid();
+			missing = now_ns(CLOCK_MONOTONIC) > give_up;
+		}
+	}
+	EXPECT_TRUE(!missing);
+}
+
 static void test_posix_timers(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 5 };
@@ -287,6 +306,7 @@ int main(void)
 	test_clocks();
 	test_sleep();
 	test_itimer();
+	test_short_timers();
 	test_posix_timers();
 	test_cpu_clocks();
 	return guest_done();
