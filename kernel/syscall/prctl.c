@@ -173,6 +173,7 @@ SYSCALL(prctl, int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t
 		return put_user((int32_t)PR_TSC_ENABLE, arg2);
 	case PR_SET_TSC:
 		return arg2 == PR_TSC_ENABLE ? 0 : -EINVAL;
+	case PR_GET_SECCOMP: /* no filter */
 	case PR_GET_TIMING:
 		return PR_TIMING_STATISTICAL;
 	case PR_SET_TIMING:
