@@ -84,7 +84,7 @@ static const struct rule jit_rules[] = {
 
 /* --- the filter, assembled --- */
 
-#define PROGRAM_MAX 400
+#define PROGRAM_MAX 320
 struct program {
 	struct sock_filter code[PROGRAM_MAX];
 	unsigned len;

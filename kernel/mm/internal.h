@@ -11,7 +11,7 @@
 #define WINDOW_MIN_PAGES 4u
 #define WINDOW_MAX_PAGES 512u
 #define POPULATE_MIN_PAGES 32u         /* from here on the host makes its page tables at once */
-#define EAGER_COPY_MAX (64ull << 10)   /* a writable private file mapping up to this is copied when it is made */
+#define EAGER_COPY_MAX (24ull << 10)   /* a writable private file mapping up to this is copied when it is made */
 #define EAGER_ANONYMOUS_MAX (32ull << 10) /* as is a small anonymous one, the top of a stack and the start of a growing heap */
 #define ROOM_FOR_CODE (8ull << 30)     /* large anonymous areas stay this far below the top ... */
 #define LARGE_AREA (32ull << 20)       /* ... so that call-site trampolines find room near any library */
