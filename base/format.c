@@ -85,7 +85,7 @@ static uint64_t take_number(va_list *ap, const struct spec *s, bool is_signed)
 
 static const char *parse_spec(const char *f, struct spec *s, va_list *ap)
 {
-	*s = (struct spec){ .precision = -1, .size_bytes = 4 };
+	*s = (struct spec){.precision = -1, .size_bytes = 4};
 	for (;; f++) {
 		if (*f == '-')
 			s->left = true;
@@ -127,7 +127,7 @@ static const char *parse_spec(const char *f, struct spec *s, va_list *ap)
 
 int vb_vsnprintf(char *buf, size_t size, const char *f, va_list args)
 {
-	struct out o = { buf, size, 0 };
+	struct out o = {buf, size, 0};
 	struct spec s;
 	va_list ap;
 	va_copy(ap, args);

@@ -6,16 +6,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VB_PAGE_SIZE 4096ull
+#define VB_PAGE_SIZE  4096ull
 #define VB_PAGE_SHIFT 12
 
-#define VB_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define VB_ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 #define vb_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-#define vb_min(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define vb_max(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+#define vb_min(a, b)                                                                                                                       \
+	({                                                                                                                                 \
+		__typeof__(a) a_ = (a);                                                                                                    \
+		__typeof__(b) b_ = (b);                                                                                                    \
+		a_ < b_ ? a_ : b_;                                                                                                         \
+	})
+#define vb_max(a, b)                                                                                                                       \
+	({                                                                                                                                 \
+		__typeof__(a) a_ = (a);                                                                                                    \
+		__typeof__(b) b_ = (b);                                                                                                    \
+		a_ > b_ ? a_ : b_;                                                                                                         \
+	})
 
-static inline uint64_t vb_page_down(uint64_t x) { return x & ~(VB_PAGE_SIZE - 1); }
-static inline uint64_t vb_page_up(uint64_t x) { return (x + VB_PAGE_SIZE - 1) & ~(VB_PAGE_SIZE - 1); }
+static inline uint64_t vb_page_down(uint64_t x)
+{
+	return x & ~(VB_PAGE_SIZE - 1);
+}
+static inline uint64_t vb_page_up(uint64_t x)
+{
+	return (x + VB_PAGE_SIZE - 1) & ~(VB_PAGE_SIZE - 1);
+}
 
 /* True when [offset, offset + length) lies within [0, size), without overflow. */
 static inline bool vb_range_within(uint64_t offset, uint64_t length, uint64_t size)

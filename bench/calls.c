@@ -25,9 +25,18 @@ static int zero_fd, file_fd;
 static char buf[1 << 16];
 static volatile long sink;
 
-static void do_getppid(void) { sink = syscall(SYS_getppid); }
-static void do_read_zero(void) { sink = read(zero_fd, buf, 1); }
-static void do_getcwd(void) { sink = syscall(SYS_getcwd, buf, sizeof(buf)); }
+static void do_getppid(void)
+{
+	sink = syscall(SYS_getppid);
+}
+static void do_read_zero(void)
+{
+	sink = read(zero_fd, buf, 1);
+}
+static void do_getcwd(void)
+{
+	sink = syscall(SYS_getcwd, buf, sizeof(buf));
+}
 static void do_clock(void)
 {
 	struct timespec t;
@@ -39,9 +48,18 @@ static void do_stat(void)
 	struct stat st;
 	sink = stat("/dev/shm", &st);
 }
-static void do_open_close(void) { close(open("/dev/null", O_RDONLY)); }
-static void do_pread_4k(void) { sink = pread(file_fd, buf, 4096, 4096); }
-static void do_pwrite_4k(void) { sink = pwrite(file_fd, buf, 4096, 4096); }
+static void do_open_close(void)
+{
+	close(open("/dev/null", O_RDONLY));
+}
+static void do_pread_4k(void)
+{
+	sink = pread(file_fd, buf, 4096, 4096);
+}
+static void do_pwrite_4k(void)
+{
+	sink = pwrite(file_fd, buf, 4096, 4096);
+}
 static void do_mmap_touch(void)
 {
 	char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -56,13 +74,19 @@ static void do_malloc_1m(void)
 		p[i] = 1;
 	free((void *)p);
 }
-static void do_pread_64k(void) { sink = pread(file_fd, buf, sizeof(buf), 0); }
+static void do_pread_64k(void)
+{
+	sink = pread(file_fd, buf, sizeof(buf), 0);
+}
 static void do_append_64k(void)
 {
 	sink = ftruncate(file_fd, sizeof(buf));
 	sink = pwrite(file_fd, buf, sizeof(buf), sizeof(buf));
 }
-static void do_yield(void) { sink = syscall(SYS_sched_yield); }
+static void do_yield(void)
+{
+	sink = syscall(SYS_sched_yield);
+}
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t turn_changed = PTHREAD_COND_INITIALIZER;
@@ -85,27 +109,30 @@ static void *partner(void *arg)
 	return arg;
 }
 
-static void do_thread_switch(void) { take_turn(0); }
+static void do_thread_switch(void)
+{
+	take_turn(0);
+}
 
 static const struct {
 	const char *name;
 	void (*fn)(void);
 	int per_batch;
 } calls[] = {
-	{ "getppid", do_getppid, 20000 },
-	{ "read-zero-1", do_read_zero, 20000 },
-	{ "getcwd", do_getcwd, 20000 },
-	{ "clock_gettime", do_clock, 20000 },
-	{ "stat", do_stat, 5000 },
-	{ "open-close", do_open_close, 5000 },
-	{ "pread-4k", do_pread_4k, 5000 },
-	{ "pwrite-4k", do_pwrite_4k, 5000 },
-	{ "pread-64k", do_pread_64k, 500 },
-	{ "append-64k", do_append_64k, 200 },
-	{ "sched_yield", do_yield, 20000 },
-	{ "mmap-touch-64k", do_mmap_touch, 200 },
-	{ "malloc-touch-1m", do_malloc_1m, 20 },
-	{ "thread-switch-pair", do_thread_switch, 2000 },
+	{"getppid", do_getppid, 20000},
+	{"read-zero-1", do_read_zero, 20000},
+	{"getcwd", do_getcwd, 20000},
+	{"clock_gettime", do_clock, 20000},
+	{"stat", do_stat, 5000},
+	{"open-close", do_open_close, 5000},
+	{"pread-4k", do_pread_4k, 5000},
+	{"pwrite-4k", do_pwrite_4k, 5000},
+	{"pread-64k", do_pread_64k, 500},
+	{"append-64k", do_append_64k, 200},
+	{"sched_yield", do_yield, 20000},
+	{"mmap-touch-64k", do_mmap_touch, 200},
+	{"malloc-touch-1m", do_malloc_1m, 20},
+	{"thread-switch-pair", do_thread_switch, 2000},
 };
 
 int main(int argc, char **argv)

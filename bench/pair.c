@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define MAX_COMMANDS 16
-#define MAX_WORDS 64
-#define MAX_ROUNDS 1000
+#define MAX_WORDS    64
+#define MAX_ROUNDS   1000
 
 struct command {
 	char *name;

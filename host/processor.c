@@ -76,7 +76,8 @@ static bool is_current(int fd, const struct vb_cpuid *table, unsigned count)
 {
 	struct stat st;
 	struct timespec now, up;
-	if (fstat(fd, &st) || clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up) || st.st_ctime <= now.tv_sec - up.tv_sec)
+	if (fstat(fd, &st) || clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up) ||
+		st.st_ctime <= now.tv_sec - up.tv_sec)
 		return false;
 	uint32_t features = (uint32_t)getauxval(AT_HWCAP);
 	for (unsigned i = 0; i < count; i++)

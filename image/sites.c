@@ -150,8 +150,7 @@ static bool movable(const ZydisDecodedInstruction *d)
 		return false;
 	default:
 		return d->mnemonic != ZYDIS_MNEMONIC_ENDBR64 /* only there to be branched to */ &&
-		       d->mnemonic != ZYDIS_MNEMONIC_CPUID /* a site of its own */ &&
-		       !(d->attributes & ZYDIS_ATTRIB_IS_RELATIVE);
+		       d->mnemonic != ZYDIS_MNEMONIC_CPUID /* a site of its own */ && !(d->attributes & ZYDIS_ATTRIB_IS_RELATIVE);
 	}
 }
 

@@ -32,7 +32,11 @@ void klog(int severity, const char *fmt, ...) __attribute__((format(printf, 2, 3
 _Noreturn void start_fail(int status, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* A broken invariant: says it and ends the cell. */
 _Noreturn void kpanic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-#define KASSERT(cond) do { if (!(cond)) kpanic("%s:%d: %s", __FILE__, __LINE__, #cond); } while (0)
+#define KASSERT(cond)                                                                                                                      \
+	do {                                                                                                                               \
+		if (!(cond))                                                                                                               \
+			kpanic("%s:%d: %s", __FILE__, __LINE__, #cond);                                                                    \
+	} while (0)
 
 /* User memory. Addresses come from the program: any value is safe. May serve page faults, never sleeps.
  * Return 0, or -EFAULT with dst partly written. */
@@ -42,7 +46,11 @@ int zero_user(uint64_t dst, size_t n);
 /* Copies a NUL-terminated string. Returns its length, -EFAULT, or -ENAMETOOLONG when it has no NUL within size. */
 long string_from_user(char *dst, uint64_t src, size_t size);
 #define get_user(var, addr) copy_from_user(&(var), (addr), sizeof(var))
-#define put_user(value, addr) ({ __typeof__(value) v_ = (value); copy_to_user((addr), &v_, sizeof(v_)); })
+#define put_user(value, addr)                                                                                                              \
+	({                                                                                                                                 \
+		__typeof__(value) v_ = (value);                                                                                            \
+		copy_to_user((addr), &v_, sizeof(v_));                                                                                     \
+	})
 /* True when [addr, addr + n) can be user memory at all (says nothing about mappings). */
 bool user_range_ok(uint64_t addr, uint64_t n);
 

@@ -72,7 +72,7 @@ struct monitor {
 	struct list clients; /* struct client, control.c */
 	unsigned client_count;
 	int control_listener, debug_listener, debugger; /* -1: none */
-	unsigned char gdb_state; /* of gdb_may_hear() */
+	unsigned char gdb_state;                        /* of gdb_may_hear() */
 	unsigned tracers;
 
 	/* its record */

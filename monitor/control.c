@@ -229,14 +229,14 @@ void control_trace(struct monitor *m, const void *payload, size_t len)
 {
 	if (m->options->trace)
 		trace_printer_record(m->options->trace, payload, len);
-	list_for_each_safe(c, next, &m->clients, struct client, link) if (c->kind == CLIENT_TRACING && !trace_relay(c->fd, payload, len))
-		client_drop(m, c);
+	list_for_each_safe(c, next, &m->clients, struct client, link)
+		if (c->kind == CLIENT_TRACING && !trace_relay(c->fd, payload, len))
+			client_drop(m, c);
 }
 
 void control_exited(struct monitor *m)
 {
-	list_for_each_safe(c, next, &m->clients, struct client, link)
-	{
+	list_for_each_safe(c, next, &m->clients, struct client, link) {
 		if (c->kind == CLIENT_WAITING)
 			answer(c, exit_answer(m));
 		client_drop(m, c);

@@ -100,7 +100,8 @@ json_t *report_state(const struct monitor *m)
 	static const char *const states[] = {"starting", "running", "stopped", "exited"};
 	const struct vb_stats *s = m->stats;
 	json_t *json = report_cell(m);
-	json_object_set_new(json, "state", json_string(states[m->state == CELL_STARTING && m->stats && m->stats->running ? CELL_RUNNING : m->state]));
+	json_object_set_new(
+		json, "state", json_string(states[m->state == CELL_STARTING && m->stats && m->stats->running ? CELL_RUNNING : m->state]));
 	json_object_set_new(json, "cpu_seconds", json_real(tender_cpu_seconds(m)));
 	json_object_set_new(json, "lockdown", lockdown(m->lockdown));
 	json_object_set_new(json, "host_calls", host_call_report(s));

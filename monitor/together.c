@@ -20,8 +20,8 @@ static struct {
 	unsigned requests;
 	int64_t first_ns;
 	cpu_set_t monitor, tender; /* what they may use when apart */
-	int64_t busy_ns; /* CPU time of both when they came together */
-	bool crowded; /* others wanted that core, too: try another one */
+	int64_t busy_ns;           /* CPU time of both when they came together */
+	bool crowded;              /* others wanted that core, too: try another one */
 } together;
 
 static int64_t busy_ns(const struct monitor *m)

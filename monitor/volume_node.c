@@ -43,8 +43,7 @@ static int fds_admit(struct volume *v)
 	struct node *oldest = NULL;
 	if (volume_fds_open < volume_fds_max)
 		return 0;
-	list_for_each(n, &v->nodes, struct node, lru)
-	{
+	list_for_each(n, &v->nodes, struct node, lru) {
 		if (n->fd >= 0 && n->parent && ++open_nodes > 3)
 			oldest = n;
 	}
@@ -277,8 +276,7 @@ static bool is_ancestor(const struct node *n, const struct node *of)
 void node_renamed(struct volume *v, struct node *dir, const char *name, struct node *new_dir, const char *new_name)
 {
 	const struct statx from = dir->id; /* what holds dir may be nothing but the first node found */
-	list_for_each(n, &v->nodes, struct node, lru)
-	{
+	list_for_each(n, &v->nodes, struct node, lru) {
 		if (!n->parent || strcmp(n->name, name) || !same_file(&n->parent->id, &from))
 			continue;
 		/* What is skipped here is stale once its descriptor is closed. A ring can be asked for when the host moves things, too. */

@@ -15,20 +15,21 @@
 #include <linux/mman.h>
 
 /* Not in the uapi headers' freestanding part. */
-#define F_SETFL_ 4
-#define F_SETOWN_ 8
-#define O_NONBLOCK_ 04000
-#define O_ASYNC_ 020000
+#define F_SETFL_         4
+#define F_SETOWN_        8
+#define O_NONBLOCK_      04000
+#define O_ASYNC_         020000
 #define AT_SYSINFO_EHDR_ 33
-#define AT_EXECFN_ 31
-#define DT_RELRSZ_ 35
-#define DT_RELR_ 36
+#define AT_EXECFN_       31
+#define DT_RELRSZ_       35
+#define DT_RELR_         36
 
 #define KERNEL_SEGMENTS_MAX 8
-#define ARENA_START_BYTES (96u << 10) /* what a kernel takes of its memory until the program's first instruction */
+#define ARENA_START_BYTES   (96u << 10) /* what a kernel takes of its memory until the program's first instruction */
 
 static const char damaged_kernel[] = "vauban-kernel-process is damaged: build or install Vauban again";
-static const char other_build[] = "vauban, vauban-tender and vauban-kernel-process are not of the same build: build or install Vauban again";
+static const char other_build[] =
+	"vauban, vauban-tender and vauban-kernel-process are not of the same build: build or install Vauban again";
 
 _Noreturn void kernel_jump(struct vb_boot *boot, uint64_t start, uint64_t stack_top);
 _Noreturn void tender_main(uint64_t *stack);
@@ -38,7 +39,7 @@ static void send_log(unsigned severity, const char *text)
 	struct {
 		struct vb_message header;
 		char text[500];
-	} m = { .header = { .type = VB_MSG_LOG, .tag = severity } };
+	} m = {.header = {.type = VB_MSG_LOG, .tag = severity}};
 	size_t len = vb_min(strlen(text), sizeof(m.text));
 	memcpy(m.text, text, len);
 	HOST3(__NR_write, VB_FD_MONITOR, &m, sizeof(m.header) + len);
@@ -116,7 +117,7 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 	struct {
 		Elf64_Ehdr eh;
 		Elf64_Phdr ph[KERNEL_SEGMENTS_MAX];
-	} head = { 0 };
+	} head = {0};
 	uint64_t top = 0, used = 0;
 	const Elf64_Dyn *dyn = NULL;
 
@@ -136,7 +137,8 @@ static const struct vb_kernel_table *load_kernel(struct vb_boot *boot, uint64_t 
 			continue;
 		}
 		/* All of the initialised part is written now, by reading and relocating: populate it in one go. */
-		map_at("map kernel data", base + start, file_end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, VB_FD_MEMORY, used);
+		map_at("map kernel data", base + start, file_end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, VB_FD_MEMORY,
+			used);
 		if (top > file_end)
 			map_at("map kernel data", base + file_end, top - file_end, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY,
 				used + file_end - start);
@@ -188,7 +190,7 @@ _Noreturn void tender_main(uint64_t *stack)
 	while (*env)
 		env++;
 	uint64_t *aux = (uint64_t *)(env + 1);
-	struct lockdown lock = { .user_namespace = true };
+	struct lockdown lock = {.user_namespace = true};
 	for (uint64_t i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "user_ns=0"))
 			lock.user_namespace = false;
@@ -216,7 +218,8 @@ _Noreturn void tender_main(uint64_t *stack)
 	map_at("map image", at, vb_page_up(image_bytes), PROT_READ, MAP_SHARED, VB_FD_IMAGE, 0);
 	boot->memory_base = at = (at + image_bytes + (2ull << 30)) & ~((1ull << 30) - 1);
 	map_at("map memory file", at, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, VB_FD_MEMORY, 0);
-	HOST3(__NR_madvise, at + boot->kernel_arena_offset, ARENA_START_BYTES, MADV_POPULATE_WRITE); /* saves faults; may fail on old hosts */
+	HOST3(__NR_madvise, at + boot->kernel_arena_offset, ARENA_START_BYTES,
+		MADV_POPULATE_WRITE); /* saves faults; may fail on old hosts */
 	boot->user_low = USER_LOW;
 	boot->user_high = USER_HIGH;
 	boot->host_vdso = aux_value(aux, AT_SYSINFO_EHDR_);

@@ -14,8 +14,8 @@
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
 /* Tells builds apart that do not fit together: the tender compares its own with those of boot page and kernel. To be raised
  * with any change to what they share, messages included. */
-#define VB_BOOT_VERSION (3u << 24 | (uint32_t)sizeof(struct vb_boot))
-#define VB_BOOT_MAX_BYTES (2u << 20) /* header + strings; argv and environment are bounded by this */
+#define VB_BOOT_VERSION     (3u << 24 | (uint32_t)sizeof(struct vb_boot))
+#define VB_BOOT_MAX_BYTES   (2u << 20) /* header + strings; argv and environment are bounded by this */
 #define VB_BOOT_MAX_VOLUMES 16u
 
 /* What a standard descriptor of the cell is on the host. */
@@ -40,7 +40,7 @@ struct vb_boot_stdio {
 	uint32_t kind;  /* enum vb_stdio_kind */
 	uint32_t flags; /* O_ACCMODE | O_APPEND as on the host */
 	uint16_t rows, cols;
-	uint32_t same_as; /* index of an earlier standard descriptor with the same open file description, or its own */
+	uint32_t same_as;              /* index of an earlier standard descriptor with the same open file description, or its own */
 	struct vb_msg_stdio_stat stat; /* at the start; of a pipe and of /dev/null nothing changes but times */
 };
 
@@ -76,7 +76,7 @@ struct vb_boot {
 	uint32_t uid, gid;
 	uint32_t group_count;
 	uint32_t cpuid_count;
-	uint32_t cpuid; /* offset of cpuid_count struct vb_cpuid; 0 of them: the instruction is left alone */
+	uint32_t cpuid;  /* offset of cpuid_count struct vb_cpuid; 0 of them: the instruction is left alone */
 	uint32_t groups; /* offset of group_count uint32_t, 4-aligned */
 	uint32_t volume_count;
 	struct vb_boot_volume volume[VB_BOOT_MAX_VOLUMES];
@@ -86,17 +86,17 @@ struct vb_boot {
 	uint64_t image_bytes;  /* size of the EROFS part of the image file */
 	uint64_t sites_offset; /* site table within the image file, see image.h; 0 bytes: none */
 	uint64_t sites_bytes;
-	uint8_t seed[32];   /* of the cell's random number generator, fresh for each start */
+	uint8_t seed[32];                 /* of the cell's random number generator, fresh for each start */
 	uint64_t host_hwcap, host_hwcap2; /* AT_HWCAP, AT_HWCAP2 */
 
 	/* T: filled in by the tender. Addresses in the tender's address space. */
 	uint64_t kernel_base, kernel_bytes;
-	uint64_t memory_base; /* the whole memory file, mapped read-write */
-	uint64_t image_base;  /* the whole image file, mapped read-only */
-	uint64_t stats_base;  /* struct vb_stats, shared with the monitor */
-	uint64_t host_vdso;     /* the host's vDSO ELF image, or 0 */
+	uint64_t memory_base;         /* the whole memory file, mapped read-write */
+	uint64_t image_base;          /* the whole image file, mapped read-only */
+	uint64_t stats_base;          /* struct vb_stats, shared with the monitor */
+	uint64_t host_vdso;           /* the host's vDSO ELF image, or 0 */
 	uint64_t user_low, user_high; /* where the host lets the kernel map user pages */
-	uint64_t kernel_arena_offset;       /* first byte of the memory file that the kernel may use (its own image lies below) */
+	uint64_t kernel_arena_offset; /* first byte of the memory file that the kernel may use (its own image lies below) */
 };
 
 _Static_assert(offsetof(struct vb_boot, memory_bytes) % 8 == 0, "64-bit fields stay aligned");

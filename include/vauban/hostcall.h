@@ -23,16 +23,16 @@ enum vb_fd {
 };
 
 /*      index name            pinned arguments (checked in tender/lockdown.c) */
-#define VB_HOST_CALLS(X)                                                                                               \
-	X(0, read)          /* fd 0, 3 */                                                                              \
-	X(1, write)         /* fd 1, 2, 3 */                                                                           \
-	X(2, mmap)          /* within [user_low, user_high), MAP_FIXED, memory file or image or PROT_NONE */           \
-	X(3, mprotect)      /* within [user_low, user_high), never W+X unless jit */                                   \
-	X(4, fallocate)     /* memory file, punch hole */                                                              \
-	X(5, ppoll)         /* no signal mask; at most 4 descriptors */                                                \
-	X(6, setitimer)     /* ITIMER_REAL */                                                                          \
-	X(7, clock_gettime) /* fixed clocks */                                                                         \
-	X(8, rt_sigreturn)                                                                                             \
+#define VB_HOST_CALLS(X)                                                                                                                   \
+	X(0, read)          /* fd 0, 3 */                                                                                                  \
+	X(1, write)         /* fd 1, 2, 3 */                                                                                               \
+	X(2, mmap)          /* within [user_low, user_high), MAP_FIXED, memory file or image or PROT_NONE */                               \
+	X(3, mprotect)      /* within [user_low, user_high), never W+X unless jit */                                                       \
+	X(4, fallocate)     /* memory file, punch hole */                                                                                  \
+	X(5, ppoll)         /* no signal mask; at most 4 descriptors */                                                                    \
+	X(6, setitimer)     /* ITIMER_REAL */                                                                                              \
+	X(7, clock_gettime) /* fixed clocks */                                                                                             \
+	X(8, rt_sigreturn)                                                                                                                 \
 	X(9, exit_group)
 
 /* The stub: three `syscall` instructions in the kernel's text (kernel/platform/process/entry.S), the only addresses from
@@ -47,9 +47,9 @@ struct vb_kernel_table {
 	unsigned long long stack_top;    /* of the boot stack */
 	unsigned long long signal;       /* SA_SIGINFO handler for every signal that the kernel takes */
 	unsigned long long altstack, altstack_bytes;
-	unsigned long long call_ip;      /* the stub's instruction pointers, as the filter sees them: after the instruction */
-	unsigned long long wait_ip;      /* of calls that may block */
-	unsigned long long sigreturn;    /* signal restorer */
+	unsigned long long call_ip;   /* the stub's instruction pointers, as the filter sees them: after the instruction */
+	unsigned long long wait_ip;   /* of calls that may block */
+	unsigned long long sigreturn; /* signal restorer */
 	unsigned long long sigreturn_ip;
 };
 

@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-#define VB_IMAGE_MAGIC 0x31676d6976726266ull
-#define VB_IMAGE_VERSION 1u
-#define VB_IMAGE_TRAILER_BYTES 4096u
+#define VB_IMAGE_MAGIC              0x31676d6976726266ull
+#define VB_IMAGE_VERSION            1u
+#define VB_IMAGE_TRAILER_BYTES      4096u
 #define VB_IMAGE_MANIFEST_MAX_BYTES (1u << 20)
 
 /* At the start of the last 4096 bytes of the file; the rest of them is zero. */
@@ -20,7 +20,7 @@ struct vb_image_trailer {
 	uint64_t erofs_bytes; /* the file system is [0, erofs_bytes), a multiple of 4096 */
 	uint64_t manifest_offset, manifest_bytes;
 	uint64_t sites_offset, sites_bytes; /* array of struct vb_site */
-	uint8_t sha256[32]; /* of everything before the trailer: checked by `vauban image verify`, not at start */
+	uint8_t sha256[32];                 /* of everything before the trailer: checked by `vauban image verify`, not at start */
 };
 
 /* A site of `syscall` (or, of the same length, `cpuid`) that may be rewritten to a jump, found by the image builder (image/sites.c), used by the kernel.

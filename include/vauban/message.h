@@ -13,21 +13,21 @@
 
 enum vb_message_type {
 	/* kernel to monitor */
-	VB_MSG_LOG = 1,       /* payload: text, no NUL. tag: severity 0 error, 1 warning, 2 note */
-	VB_MSG_EXIT = 2,      /* payload: struct vb_msg_exit; the last message of a cell */
-	VB_MSG_9P_REQUEST = 3, /* tag: volume index; payload: one 9P2000.L T-message. VB_9P_CORE: the core folder */
+	VB_MSG_LOG = 1,           /* payload: text, no NUL. tag: severity 0 error, 1 warning, 2 note */
+	VB_MSG_EXIT = 2,          /* payload: struct vb_msg_exit; the last message of a cell */
+	VB_MSG_9P_REQUEST = 3,    /* tag: volume index; payload: one 9P2000.L T-message. VB_9P_CORE: the core folder */
 	VB_MSG_STDIO_REQUEST = 4, /* payload: struct vb_msg_stdio (+ data for write) */
-	VB_MSG_TRACE = 5,     /* payload: struct vb_msg_trace + text */
-	VB_MSG_DEBUG_OUT = 6, /* payload: bytes for the debugger (gdb remote protocol) */
-	VB_MSG_STOPPED = 7,   /* the program stopped (SIGTSTP and its kin); tag: signal */
+	VB_MSG_TRACE = 5,         /* payload: struct vb_msg_trace + text */
+	VB_MSG_DEBUG_OUT = 6,     /* payload: bytes for the debugger (gdb remote protocol) */
+	VB_MSG_STOPPED = 7,       /* the program stopped (SIGTSTP and its kin); tag: signal */
 
 	/* monitor to kernel */
-	VB_MSG_SIGNAL = 64,    /* tag: signal number for the program */
-	VB_MSG_9P_REPLY = 65,  /* tag: volume index; payload: R-message */
+	VB_MSG_SIGNAL = 64,      /* tag: signal number for the program */
+	VB_MSG_9P_REPLY = 65,    /* tag: volume index; payload: R-message */
 	VB_MSG_STDIO_REPLY = 66, /* payload: struct vb_msg_stdio (+ data for read) */
-	VB_MSG_TRACE_SET = 67, /* tag: 1 on, 0 off */
-	VB_MSG_DEBUG_IN = 68,  /* payload: bytes from the debugger; tag 1: debugger attached, 2: detached, 0: data */
-	VB_MSG_WINSIZE = 69,   /* payload: struct vb_msg_winsize */
+	VB_MSG_TRACE_SET = 67,   /* tag: 1 on, 0 off */
+	VB_MSG_DEBUG_IN = 68,    /* payload: bytes from the debugger; tag 1: debugger attached, 2: detached, 0: data */
+	VB_MSG_WINSIZE = 69,     /* payload: struct vb_msg_winsize */
 };
 
 #define VB_9P_CORE 255u
@@ -55,9 +55,9 @@ enum vb_stdio_op {
 	VB_STDIO_PREAD = 4,    /* arg0 offset, arg1 length (<= 65536) -> data */
 	VB_STDIO_PWRITE = 5,   /* arg0 offset, data */
 	VB_STDIO_SYNC = 6,
-	VB_STDIO_TCGETS = 7,   /* -> data: struct termios2 of the kernel ABI (44 bytes) */
-	VB_STDIO_TCSETS = 8,   /* arg0: 0 now, 1 drain, 2 flush; data: struct termios2 */
-	VB_STDIO_WINSIZE = 9,  /* -> data: struct vb_msg_winsize */
+	VB_STDIO_TCGETS = 7,    /* -> data: struct termios2 of the kernel ABI (44 bytes) */
+	VB_STDIO_TCSETS = 8,    /* arg0: 0 now, 1 drain, 2 flush; data: struct termios2 */
+	VB_STDIO_WINSIZE = 9,   /* -> data: struct vb_msg_winsize */
 	VB_STDIO_FIONREAD = 10, /* -> result: bytes readable */
 };
 

@@ -6,20 +6,20 @@
 
 #include <stdint.h>
 
-#define VB_STATS_BYTES 8192u
+#define VB_STATS_BYTES       8192u
 #define VB_STATS_GUEST_CALLS 512u
-#define VB_STATS_HOST_CALLS 16u
+#define VB_STATS_HOST_CALLS  16u
 
 struct vb_stats {
-	uint64_t memory_bytes;      /* of the memory file in use now */
+	uint64_t memory_bytes; /* of the memory file in use now */
 	uint64_t memory_peak_bytes;
 	uint64_t threads;
-	uint64_t faults;            /* page faults served */
-	uint64_t switches;          /* thread switches */
-	uint64_t sites_patched;     /* call sites rewritten to jumps */
-	uint64_t sites_trapped;     /* calls that arrived by SIGSYS */
-	uint64_t refused_calls;     /* calls answered ENOSYS because the kernel lacks them */
-	uint64_t running;           /* not 0: the program's first instruction is due or done */
+	uint64_t faults;                           /* page faults served */
+	uint64_t switches;                         /* thread switches */
+	uint64_t sites_patched;                    /* call sites rewritten to jumps */
+	uint64_t sites_trapped;                    /* calls that arrived by SIGSYS */
+	uint64_t refused_calls;                    /* calls answered ENOSYS because the kernel lacks them */
+	uint64_t running;                          /* not 0: the program's first instruction is due or done */
 	uint64_t host_call[VB_STATS_HOST_CALLS];   /* by index in the host-call table */
 	uint64_t guest_call[VB_STATS_GUEST_CALLS]; /* by Linux x86-64 number */
 };

@@ -304,8 +304,7 @@ static void notes(void)
 	note_auxv();
 	note_files();
 	note_floating_point(current);
-	list_for_each(t, &current->process->threads, struct task, thread_node)
-	{
+	list_for_each(t, &current->process->threads, struct task, thread_node) {
 		if (t == current)
 			continue;
 		note_prstatus(t);

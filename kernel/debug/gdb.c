@@ -78,8 +78,7 @@ bool debug_holds(const struct task *t)
 
 static void steps_end(void)
 {
-	list_for_each(t, &program()->threads, struct task, thread_node)
-	{
+	list_for_each(t, &program()->threads, struct task, thread_node) {
 		struct debug_task *d = t->debug;
 		if (!d || !d->stepping)
 			continue;
@@ -107,7 +106,9 @@ void gdb_interrupt(void)
 
 void gdb_resume_begin(void)
 {
-	list_for_each(t, &program()->threads, struct task, thread_node) if (t->debug)((struct debug_task *)t->debug)->resumed = false;
+	list_for_each(t, &program()->threads, struct task, thread_node)
+		if (t->debug)
+			((struct debug_task *)t->debug)->resumed = false;
 	selective = false;
 }
 
@@ -162,8 +163,7 @@ void gdb_kill(void)
  * and a fault comes again by itself.) */
 static void release_held_signals(void)
 {
-	list_for_each(t, &program()->threads, struct task, thread_node)
-	{
+	list_for_each(t, &program()->threads, struct task, thread_node) {
 		struct debug_task *d = t->debug;
 		if (d && d->held.signo)
 			resume_with_signal(t, d, sig_bit(d->held.signo) & FAULTS && d->held.code > 0 ? 0 : d->held.signo);
@@ -176,7 +176,9 @@ void gdb_detach(void)
 		if (breakpoints[i].addr)
 			gdb_breakpoint_remove(breakpoints[i].addr);
 	steps_end();
-	list_for_each(t, &program()->threads, struct task, thread_node) if (t->debug)((struct debug_task *)t->debug)->held.signo = 0;
+	list_for_each(t, &program()->threads, struct task, thread_node)
+		if (t->debug)
+			((struct debug_task *)t->debug)->held.signo = 0;
 	gdb_vfile_close_all();
 	attach(false);
 	pass_signals = 0;
@@ -358,11 +360,11 @@ void debug_thread_gone(struct task *t)
 	struct debug_task *d = t->debug;
 	if (!debug_attached || !selective || !d->resumed)
 		return;
-	list_for_each(other, &t->process->threads, struct task, thread_node) if (other != t)
-	{
-		stop(other, 0, false);
-		return;
-	}
+	list_for_each(other, &t->process->threads, struct task, thread_node)
+		if (other != t) {
+			stop(other, 0, false);
+			return;
+		}
 }
 
 /* --- signal numbers: gdb has its own --- */

@@ -274,7 +274,8 @@ static void vcont_task(struct task *t, const char *s)
 static void vcont(const char *s)
 {
 	gdb_resume_begin();
-	list_for_each(t, &general_task()->process->threads, struct task, thread_node) vcont_task(t, s);
+	list_for_each(t, &general_task()->process->threads, struct task, thread_node)
+		vcont_task(t, s);
 	expects_stop = true;
 	gdb_resume_end();
 }
@@ -292,8 +293,7 @@ static void list_threads(bool first)
 {
 	unsigned index = 0, start = first ? 0 : threads_listed;
 	char separator = 'm';
-	list_for_each(t, &general_task()->process->threads, struct task, thread_node)
-	{
+	list_for_each(t, &general_task()->process->threads, struct task, thread_node) {
 		if (index++ < start || index > start + 1000)
 			continue;
 		reply_text("%c%x", separator, (unsigned)t->tid);

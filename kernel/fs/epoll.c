@@ -90,7 +90,8 @@ static void item_free(struct epoll_item *item)
 
 void epoll_file_released(struct file *f)
 {
-	list_for_each_safe(item, next, &f->epolls, struct epoll_item, file_node) item_free(item);
+	list_for_each_safe(item, next, &f->epolls, struct epoll_item, file_node)
+		item_free(item);
 }
 
 static unsigned epoll_poll(struct file *f, struct poll_table *table)
@@ -98,8 +99,7 @@ static unsigned epoll_poll(struct file *f, struct poll_table *table)
 	struct epoll *ep = f->private;
 
 	poll_add(table, f, &ep->poll_wait);
-	list_for_each_safe(item, next, &ep->ready, struct epoll_item, ready_node)
-	{
+	list_for_each_safe(item, next, &ep->ready, struct epoll_item, ready_node) {
 		if (item_poll(item))
 			return POLL_IN | POLL_RDNORM;
 		list_remove(&item->ready_node);
@@ -111,7 +111,8 @@ static void epoll_release(struct file *f)
 {
 	struct epoll *ep = f->private;
 
-	list_for_each_safe(item, next, &ep->items, struct epoll_item, set_node) item_free(item);
+	list_for_each_safe(item, next, &ep->items, struct epoll_item, set_node)
+		item_free(item);
 	kfree(ep);
 }
 
@@ -158,8 +159,7 @@ static unsigned depth_below(struct epoll *ep, const struct epoll *target, unsign
 		return MAX_NESTS + 1;
 	if (ep->visit == visit_now)
 		return ep->depth;
-	list_for_each(item, &ep->items, struct epoll_item, set_node)
-	{
+	list_for_each(item, &ep->items, struct epoll_item, set_node) {
 		if (item->file->ops == &epoll_ops)
 			deepest = vb_max(deepest, 1 + depth_below(item->file->private, target, level + 1));
 		if (deepest > MAX_NESTS)
@@ -175,8 +175,8 @@ static unsigned depth_above(const struct epoll *ep, unsigned level)
 
 	if (level > MAX_NESTS)
 		return 0;
-	list_for_each(item, &ep->file->epolls, struct epoll_item, file_node) highest =
-		vb_max(highest, 1 + depth_above(item->set, level + 1));
+	list_for_each(item, &ep->file->epolls, struct epoll_item, file_node)
+		highest = vb_max(highest, 1 + depth_above(item->set, level + 1));
 	return highest;
 }
 
@@ -190,7 +190,9 @@ static bool would_loop(struct epoll *ep, struct file *target)
 
 static struct epoll_item *item_find(const struct epoll *ep, struct file *f, int fd)
 {
-	list_for_each(item, &f->epolls, struct epoll_item, file_node) if (item->set == ep && item->fd == fd) return item;
+	list_for_each(item, &f->epolls, struct epoll_item, file_node)
+		if (item->set == ep && item->fd == fd)
+			return item;
 	return NULL;
 }
 

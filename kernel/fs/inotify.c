@@ -175,8 +175,10 @@ static unsigned instance_poll(struct file *f, struct poll_table *table)
 
 static void instance_free(struct instance *in)
 {
-	list_for_each_safe(w, next, &in->watches, struct watch, node) watch_free(w, false);
-	list_for_each_safe(e, next, &in->events, struct event, node) event_free(in, e);
+	list_for_each_safe(w, next, &in->watches, struct watch, node)
+		watch_free(w, false);
+	list_for_each_safe(e, next, &in->events, struct event, node)
+		event_free(in, e);
 	instance_count--;
 	kfree(in);
 }
@@ -286,8 +288,7 @@ SYSCALL(inotify_rm_watch, int fd, int wd)
 		return -EINVAL;
 	struct instance *in = f->private;
 
-	list_for_each(w, &in->watches, struct watch, node)
-	{
+	list_for_each(w, &in->watches, struct watch, node) {
 		if (w->wd != wd)
 			continue;
 		watch_free(w, true);

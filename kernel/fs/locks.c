@@ -32,8 +32,7 @@ static struct locks *locks_of(struct inode *inode)
 
 static struct lock *find_conflict(const struct locks *l, const struct lock *want)
 {
-	list_for_each(held, &l->held, struct lock, node)
-	{
+	list_for_each(held, &l->held, struct lock, node) {
 		if (held->owner != want->owner && held->is_flock == want->is_flock && held->start <= want->end &&
 			want->start <= held->end && (held->write || want->write))
 			return held;
@@ -44,8 +43,7 @@ static struct lock *find_conflict(const struct locks *l, const struct lock *want
 /* Takes the owner's locks out of [want->start, want->end]. spare is used when a lock falls into two; returns whether it was. */
 static bool carve(struct locks *l, const struct lock *want, struct lock *spare)
 {
-	list_for_each_safe(held, next, &l->held, struct lock, node)
-	{
+	list_for_each_safe(held, next, &l->held, struct lock, node) {
 		if (held->owner != want->owner || held->is_flock != want->is_flock || held->start > want->end || want->start > held->end)
 			continue;
 		if (held->start < want->start && held->end > want->end) {
@@ -70,8 +68,7 @@ static bool carve(struct locks *l, const struct lock *want, struct lock *spare)
 /* Grows want over the owner's neighbours of the same kind, so that the list stays as short as Linux's. */
 static void merge(struct locks *l, struct lock *want)
 {
-	list_for_each_safe(held, next, &l->held, struct lock, node)
-	{
+	list_for_each_safe(held, next, &l->held, struct lock, node) {
 		bool touches = held->start <= want->end + (want->end < INT64_MAX) && want->start <= held->end + (held->end < INT64_MAX);
 
 		if (held->owner != want->owner || held->is_flock || held->write != want->write || !touches)
@@ -132,8 +129,7 @@ static void release_all(struct inode *inode, const void *owner)
 	struct locks *l = inode->locks;
 	bool any = false;
 
-	list_for_each_safe(held, next, &l->held, struct lock, node)
-	{
+	list_for_each_safe(held, next, &l->held, struct lock, node) {
 		if (held->owner != owner)
 			continue;
 		list_remove(&held->node);

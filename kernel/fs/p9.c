@@ -51,8 +51,7 @@ static int send_message(struct p9_session *s, const struct p9_message *m)
 
 static struct p9_call *call_by_tag(struct p9_session *s, uint16_t tag)
 {
-	list_for_each(call, &s->calls, struct p9_call, node)
-	{
+	list_for_each(call, &s->calls, struct p9_call, node) {
 		if (call->m.tag == tag)
 			return call;
 	}

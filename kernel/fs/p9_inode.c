@@ -53,8 +53,7 @@ static struct list *bucket_of(struct p9_session *s, uint64_t path)
 
 static struct p9_inode *inode_find(struct p9_session *s, struct p9_qid qid)
 {
-	list_for_each(i, bucket_of(s, qid.path), struct p9_inode, node)
-	{
+	list_for_each(i, bucket_of(s, qid.path), struct p9_inode, node) {
 		if (i->inode.ino == qid.path && i->version == qid.version)
 			return i;
 	}

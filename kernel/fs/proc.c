@@ -438,8 +438,7 @@ bool proc_number_tid(const struct proc_subject *s, int at_least, int *ret)
 
 	if (!p)
 		return false;
-	list_for_each(t, &p->threads, struct task, thread_node)
-	{
+	list_for_each(t, &p->threads, struct task, thread_node) {
 		if (t->tid >= at_least && (!found || t->tid < found))
 			found = t->tid;
 	}

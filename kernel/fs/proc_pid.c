@@ -301,7 +301,8 @@ static void status_signals(struct proc_text *out, const struct task *t)
 	struct signal_sets sets = signal_sets_of(p);
 	unsigned queued = p->pending.count;
 
-	list_for_each(other, &p->threads, struct task, thread_node) queued += other->pending.count;
+	list_for_each(other, &p->threads, struct task, thread_node)
+		queued += other->pending.count;
 	proc_printf(out, "Threads:\t%u\nSigQ:\t%u/%llu\n", p->thread_count, queued, (unsigned long long)p->rlimit[RLIMIT_SIGPENDING].cur);
 	proc_printf(out, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
 		(unsigned long long)t->pending.set, (unsigned long long)p->pending.set, (unsigned long long)t->sigmask,

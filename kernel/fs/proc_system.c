@@ -95,8 +95,7 @@ static void count_running(struct process *p, void *arg)
 {
 	struct run_count *count = arg;
 
-	list_for_each(t, &p->threads, struct task, thread_node)
-	{
+	list_for_each(t, &p->threads, struct task, thread_node) {
 		count->running += t == current || t->state == TASK_RUNNABLE;
 		count->last_tid = vb_max(count->last_tid, (unsigned)t->tid);
 	}

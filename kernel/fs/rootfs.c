@@ -294,7 +294,9 @@ static bool is_empty(struct dentry *d)
 {
 	struct erofs_entry e;
 
-	list_for_each(child, &d->children, struct dentry, sibling) if (child->pinned) return false;
+	list_for_each(child, &d->children, struct dentry, sibling)
+		if (child->pinned)
+			return false;
 	return next_below(rootfs_of(d->inode), 0, &e) == 0;
 }
 
@@ -441,8 +443,7 @@ static int read_dir(struct file *f, uint64_t *pos, dir_emit *emit, void *arg)
 			return 0;
 		*pos = r ? BELOW_POSITION + e.next : OWN_POSITION;
 	}
-	list_for_each(child, &d->children, struct dentry, sibling)
-	{
+	list_for_each(child, &d->children, struct dentry, sibling) {
 		uint64_t at = OWN_POSITION + child->position;
 
 		if (!child->pinned || at < *pos)

@@ -28,8 +28,7 @@ static struct xattr *xattr_new(const char *prefix, const char *name, size_t name
 
 void rootfs_free_xattrs(struct rootfs_inode *i)
 {
-	list_for_each_safe(x, next, &i->xattrs, struct xattr, node)
-	{
+	list_for_each_safe(x, next, &i->xattrs, struct xattr, node) {
 		list_remove(&x->node);
 		kfree(x);
 	}
@@ -37,7 +36,9 @@ void rootfs_free_xattrs(struct rootfs_inode *i)
 
 static struct xattr *find(struct rootfs_inode *i, const char *name)
 {
-	list_for_each(x, &i->xattrs, struct xattr, node) if (!strcmp(x->name, name)) return x;
+	list_for_each(x, &i->xattrs, struct xattr, node)
+		if (!strcmp(x->name, name))
+			return x;
 	return NULL;
 }
 
@@ -106,8 +107,7 @@ long rootfs_listxattr(struct inode *inode, char *buf, size_t size)
 
 	if (r < 0)
 		return r;
-	list_for_each(x, &i->xattrs, struct xattr, node)
-	{
+	list_for_each(x, &i->xattrs, struct xattr, node) {
 		size_t len = strlen(x->name) + 1;
 
 		if (size && done + len > size)

@@ -188,6 +188,8 @@ void mm_set_area_name(struct mm *mm, uint64_t addr, const char *name)
 
 bool mm_inode_has_writable_map(const struct inode *inode)
 {
-	list_for_each(v, &inode->mappings, struct vm_area, mapping) if (v->a.shared && (!v->a.file || v->a.file->writable)) return true;
+	list_for_each(v, &inode->mappings, struct vm_area, mapping)
+		if (v->a.shared && (!v->a.file || v->a.file->writable))
+			return true;
 	return false;
 }

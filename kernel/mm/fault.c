@@ -407,8 +407,7 @@ static void invalidate(struct vm_area *v, uint64_t start, uint64_t end)
 
 void mm_inode_invalidate(struct inode *inode, uint64_t first, uint64_t count)
 {
-	list_for_each(v, &inode->mappings, struct vm_area, mapping)
-	{
+	list_for_each(v, &inode->mappings, struct vm_area, mapping) {
 		uint64_t low = pages_in(v->a.offset), high = low + pages_in(v->a.end - v->a.start);
 		uint64_t from = vb_max(low, first), to = count > UINT64_MAX - first ? high : vb_min(high, first + count);
 		if (from < to)

@@ -20,8 +20,14 @@ void range_insert(struct range_tree *tree, struct range *r); /* start and end ar
 void range_remove(struct range_tree *tree, struct range *r);
 struct range *range_at_or_above(const struct range_tree *tree, uint64_t addr); /* the lowest that ends above addr */
 struct range *range_below(const struct range_tree *tree, uint64_t addr);       /* the highest that starts below addr */
-static inline struct range *range_next(const struct range_tree *tree, const struct range *r) { return range_at_or_above(tree, r->end); }
-static inline struct range *range_prev(const struct range_tree *tree, const struct range *r) { return range_below(tree, r->start); }
+static inline struct range *range_next(const struct range_tree *tree, const struct range *r)
+{
+	return range_at_or_above(tree, r->end);
+}
+static inline struct range *range_prev(const struct range_tree *tree, const struct range *r)
+{
+	return range_below(tree, r->start);
+}
 
 /* A free [address, address + len) within [low, high): the highest such, or the lowest if `up`. UINT64_MAX: none. */
 uint64_t range_find_gap(const struct range_tree *tree, uint64_t len, uint64_t low, uint64_t high, bool up);

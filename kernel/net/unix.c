@@ -109,21 +109,18 @@ static void unix_release_owner(struct unix_socket *u, bool never_accepted)
 		wake_all(peer);
 	}
 	set_peer(u, NULL);
-	list_for_each_safe(waiting, next, &u->accept, struct unix_socket, accept_node)
-	{
+	list_for_each_safe(waiting, next, &u->accept, struct unix_socket, accept_node) {
 		list_remove(&waiting->accept_node);
 		unix_release_owner(waiting, true);
 	}
-	list_for_each_safe(sender, next, &u->peers, struct unix_socket, peers_node)
-	{
+	list_for_each_safe(sender, next, &u->peers, struct unix_socket, peers_node) {
 		list_remove(&sender->peers_node);
 		wake_all(sender);
 	}
 	wake_all(u);
 	wait_queue_wake(&u->space_wait, POLL_OUT);
 	list_init(&messages);
-	list_for_each_safe(m, next, &u->messages, struct unix_message, node)
-	{
+	list_for_each_safe(m, next, &u->messages, struct unix_message, node) {
 		list_remove(&m->node);
 		list_push_back(&messages, &m->node);
 	}
@@ -174,8 +171,9 @@ static struct unix_name *name_new(const uint8_t *bytes, unsigned len)
 /* Each type has its own abstract names. */
 static struct unix_socket *find_abstract(const uint8_t *name, unsigned len, int type)
 {
-	list_for_each(u, &abstract_names, struct unix_socket,
-		bound_node) if (u->name->len == len && u->base.type == type && memcmp(u->name->bytes, name, len) == 0) return u;
+	list_for_each(u, &abstract_names, struct unix_socket, bound_node)
+		if (u->name->len == len && u->base.type == type && memcmp(u->name->bytes, name, len) == 0)
+			return u;
 	return NULL;
 }
 

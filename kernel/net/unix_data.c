@@ -39,8 +39,7 @@ void unix_messages_drop(struct list *messages)
 	static struct list pending = LIST_INIT(pending);
 	static bool dropping;
 
-	list_for_each_safe(m, next, messages, struct unix_message, node)
-	{
+	list_for_each_safe(m, next, messages, struct unix_message, node) {
 		list_remove(&m->node);
 		list_push_back(&pending, &m->node);
 	}

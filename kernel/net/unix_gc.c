@@ -51,8 +51,7 @@ typedef void visit_fn(struct unix_socket *target, struct list *work);
 
 static void visit_messages(struct unix_socket *u, visit_fn *visit, struct list *work)
 {
-	list_for_each(m, &u->messages, struct unix_message, node)
-	{
+	list_for_each(m, &u->messages, struct unix_message, node) {
 		for (unsigned i = 0; m->rights && i < m->rights->count; i++) {
 			struct unix_socket *target = unix_behind(m->rights->files[i]);
 			if (target && target->candidate)
@@ -76,14 +75,14 @@ static void mark_reachable(struct unix_socket *target, struct list *work)
 
 static void take_messages(struct unix_socket *u, struct list *ret)
 {
-	list_for_each_safe(m, next, &u->messages, struct unix_message, node)
-	{
+	list_for_each_safe(m, next, &u->messages, struct unix_message, node) {
 		list_remove(&m->node);
 		list_push_back(ret, &m->node);
 	}
 	u->message_count = 0;
 	u->message_bytes = 0;
-	list_for_each(waiting, &u->accept, struct unix_socket, accept_node) take_messages(waiting, ret);
+	list_for_each(waiting, &u->accept, struct unix_socket, accept_node)
+		take_messages(waiting, ret);
 }
 
 void unix_collect(void)
@@ -96,21 +95,24 @@ void unix_collect(void)
 	running = true;
 	list_init(&work);
 	list_init(&garbage);
-	list_for_each(u, &unix_all, struct unix_socket, all_node)
-	{ /* only messages hold it */
+	list_for_each(u, &unix_all, struct unix_socket, all_node) { /* only messages hold it */
 		u->candidate = u->base.file && u->in_flight && u->base.file->refs == u->in_flight;
 		u->inside = 0;
 	}
-	list_for_each(u, &unix_all, struct unix_socket, all_node) if (u->candidate) visit_messages(u, count_inside, NULL);
-	list_for_each(u, &unix_all, struct unix_socket,
-		all_node) if (u->candidate && u->inside < u->in_flight) /* in a message that somebody can receive */
-		mark_reachable(u, &work);
+	list_for_each(u, &unix_all, struct unix_socket, all_node)
+		if (u->candidate)
+			visit_messages(u, count_inside, NULL);
+	list_for_each(u, &unix_all, struct unix_socket, all_node)
+		if (u->candidate && u->inside < u->in_flight) /* in a message that somebody can receive */
+			mark_reachable(u, &work);
 	while (!list_empty(&work)) {
 		struct unix_socket *u = list_first(&work, struct unix_socket, work_node);
 		list_remove(&u->work_node);
 		visit_messages(u, mark_reachable, &work);
 	}
-	list_for_each(u, &unix_all, struct unix_socket, all_node) if (u->candidate) take_messages(u, &garbage);
+	list_for_each(u, &unix_all, struct unix_socket, all_node)
+		if (u->candidate)
+			take_messages(u, &garbage);
 	unix_messages_drop(&garbage);
 	running = false;
 }

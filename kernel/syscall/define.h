@@ -3,8 +3,8 @@
 #ifndef KERNEL_SYSCALL_DEFINE_H
 #define KERNEL_SYSCALL_DEFINE_H
 
-#define SYSCALL(name, ...)                                                                                             \
-	long sys_##name(__VA_ARGS__);                                                                                  \
+#define SYSCALL(name, ...)                                                                                                                 \
+	long sys_##name(__VA_ARGS__);                                                                                                      \
 	long sys_##name(__VA_ARGS__)
 
 #endif

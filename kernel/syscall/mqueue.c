@@ -50,7 +50,8 @@ static void queue_free(struct inode *inode)
 {
 	struct mqueue *q = vb_container_of(inode, struct mqueue, inode);
 
-	list_for_each_safe(m, next, &q->messages, struct message, node) kfree(m);
+	list_for_each_safe(m, next, &q->messages, struct message, node)
+		kfree(m);
 	bytes_promised -= promise(q);
 	queue_count--;
 	kfree(q);
@@ -96,8 +97,7 @@ static const struct file_ops queue_ops = {.read = queue_read, .seek = queue_seek
 
 static struct mqueue *queue_named(const char *name)
 {
-	list_for_each(q, &named, struct mqueue, node)
-	{
+	list_for_each(q, &named, struct mqueue, node) {
 		if (!strcmp(q->name + 1, name))
 			return q;
 	}

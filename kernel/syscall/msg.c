@@ -119,8 +119,7 @@ static struct message *choose(const struct queue *q, int64_t type, int flags)
 	struct message *best = NULL;
 	int64_t left = type;
 
-	list_for_each(m, &q->messages, struct message, node)
-	{
+	list_for_each(m, &q->messages, struct message, node) {
 		if (flags & MSG_COPY) {
 			if (!left--)
 				return m;
@@ -222,7 +221,8 @@ static void remove(struct queue *q)
 {
 	ipc_remove(&queues, &q->ipc);
 	q->removed = true;
-	list_for_each_safe(m, next, &q->messages, struct message, node) kfree(m);
+	list_for_each_safe(m, next, &q->messages, struct message, node)
+		kfree(m);
 	list_init(&q->messages);
 	wait_queue_wake(&q->wait, 0);
 	queue_unref(q);

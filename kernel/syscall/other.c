@@ -16,7 +16,7 @@ static unsigned pidfd_poll(struct file *f, struct poll_table *table)
 	return 0; /* readable when the process has ended: nobody is left to see it */
 }
 
-static const struct file_ops pidfd_ops = { .poll = pidfd_poll };
+static const struct file_ops pidfd_ops = {.poll = pidfd_poll};
 
 SYSCALL(pidfd_open, int pid, unsigned flags)
 {
@@ -123,7 +123,7 @@ static int vector_copy(uint64_t user, uint64_t count, struct uio *u, struct uio_
 		return r;
 	}
 	*ret = v;
-	*u = (struct uio){ .vec = v, .count = (unsigned)count, .left = total };
+	*u = (struct uio){.vec = v, .count = (unsigned)count, .left = total};
 	return 0;
 }
 

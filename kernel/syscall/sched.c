@@ -228,7 +228,8 @@ static bool priority_for_each(int which, int who, void (*fn)(struct task *t, voi
 		if (who && (uint32_t)who != current->creds.ruid)
 			return false;
 	}
-	list_for_each(thread, &p->threads, struct task, thread_node) fn(thread, arg);
+	list_for_each(thread, &p->threads, struct task, thread_node)
+		fn(thread, arg);
 	return true;
 }
 
@@ -301,6 +302,7 @@ SYSCALL(ioprio_set, int which, int who, int ioprio)
 	else if (which == IOPRIO_WHO_PROCESS)
 		return -ESRCH;
 	else
-		list_for_each(thread, &current->process->threads, struct task, thread_node) thread->ioprio = (uint32_t)ioprio;
+		list_for_each(thread, &current->process->threads, struct task, thread_node)
+			thread->ioprio = (uint32_t)ioprio;
 	return 0;
 }

@@ -267,7 +267,8 @@ static long waiters(const struct sem_set *s, unsigned num, bool for_zero)
 {
 	long n = 0;
 
-	list_for_each(w, &s->waiters, struct waiter, node) n += w->on.num == num && (w->on.op == 0) == for_zero;
+	list_for_each(w, &s->waiters, struct waiter, node)
+		n += w->on.num == num && (w->on.op == 0) == for_zero;
 	return n;
 }
 

@@ -468,7 +468,9 @@ static int be_alone(struct process *p)
 	if (task_ending(current))
 		return -EAGAIN;
 	p->exec_by = current;
-	list_for_each(t, &p->threads, struct task, thread_node) if (t != current) task_interrupt(t);
+	list_for_each(t, &p->threads, struct task, thread_node)
+		if (t != current)
+			task_interrupt(t);
 	while (p->thread_count > 1) {
 		task_prepare();
 		task_sleep(NO_DEADLINE, false);
@@ -601,7 +603,8 @@ static long exec_user(int dirfd, uint64_t upath, uint64_t argv, uint64_t envp, u
 			r = -ENOMEM;
 	}
 	if (!r)
-		r = exec(dirfd, path, walk_flags(flags), name ? name : path, &(struct vector){.user = argv}, &(struct vector){.user = envp});
+		r = exec(
+			dirfd, path, walk_flags(flags), name ? name : path, &(struct vector){.user = argv}, &(struct vector){.user = envp});
 	kfree(name);
 	kfree(path);
 	return r;

@@ -209,8 +209,7 @@ static long wake_key(const struct futex_key *key, int count, uint32_t bitset)
 {
 	long woken = 0;
 
-	list_for_each_safe(w, next, bucket_of(key), struct futex_waiter, node)
-	{
+	list_for_each_safe(w, next, bucket_of(key), struct futex_waiter, node) {
 		if (!key_equal(&w->key, key))
 			continue;
 		if (w->pi)
@@ -253,8 +252,7 @@ static long futex_requeue(uint64_t addr, uint64_t addr2, bool shared, int wake, 
 		if (word != *expected)
 			return -EAGAIN;
 	}
-	list_for_each_safe(w, next, bucket_of(&key), struct futex_waiter, node)
-	{
+	list_for_each_safe(w, next, bucket_of(&key), struct futex_waiter, node) {
 		if (!key_equal(&w->key, &key))
 			continue;
 		if (w->pi)
@@ -350,8 +348,7 @@ static long futex_wake_op(uint64_t addr, uint64_t addr2, bool shared, int wake, 
 
 static struct futex_waiter *pi_waiter(const struct futex_key *key, const struct futex_waiter *except)
 {
-	list_for_each(w, bucket_of(key), struct futex_waiter, node)
-	{
+	list_for_each(w, bucket_of(key), struct futex_waiter, node) {
 		if (w != except && w->pi && key_equal(&w->key, key))
 			return w;
 	}

@@ -36,15 +36,15 @@ _Noreturn void start_fail(int status, int error, const char *fmt, ...)
 		int error;
 		const char *why;
 	} reasons[] = {
-		{ ENOENT, "not found in the image, or its interpreter is missing there" },
-		{ ENOTDIR, "there is a file in the image where a folder is needed" },
-		{ ENOEXEC, "not a program for x86-64 Linux, or damaged" },
-		{ EACCES, "permission denied" },
-		{ ELOOP, "too many symbolic links, or scripts that interpret each other" },
-		{ ENOMEM, "the cell has too little memory: give it more with -m" },
-		{ EUCLEAN, "the image is damaged: check it with `vauban image verify`, build it again" },
-		{ EINVAL, "the image is damaged: check it with `vauban image verify`, build it again" },
-		{ EOPNOTSUPP, "the image is damaged, or of a kind that only Linux reads: check it with `vauban image verify`" },
+		{ENOENT, "not found in the image, or its interpreter is missing there"},
+		{ENOTDIR, "there is a file in the image where a folder is needed"},
+		{ENOEXEC, "not a program for x86-64 Linux, or damaged"},
+		{EACCES, "permission denied"},
+		{ELOOP, "too many symbolic links, or scripts that interpret each other"},
+		{ENOMEM, "the cell has too little memory: give it more with -m"},
+		{EUCLEAN, "the image is damaged: check it with `vauban image verify`, build it again"},
+		{EINVAL, "the image is damaged: check it with `vauban image verify`, build it again"},
+		{EOPNOTSUPP, "the image is damaged, or of a kind that only Linux reads: check it with `vauban image verify`"},
 	};
 	const char *why = "failed";
 	char what[300];
@@ -59,7 +59,7 @@ _Noreturn void start_fail(int status, int error, const char *fmt, ...)
 	struct {
 		struct vb_message header;
 		struct vb_msg_exit body;
-	} m = { { VB_MSG_EXIT, 0 }, { .status = status } };
+	} m = {{VB_MSG_EXIT, 0}, {.status = status}};
 	platform_send(&m, sizeof(m), NULL, 0);
 	platform_halt(0);
 }

@@ -17,7 +17,7 @@ static void log_line(int severity, const char *fmt, va_list ap)
 {
 	char text[LOG_LINE_MAX];
 	int len = vb_vsnprintf(text, sizeof(text), fmt, ap);
-	struct vb_message header = { VB_MSG_LOG, (uint32_t)severity };
+	struct vb_message header = {VB_MSG_LOG, (uint32_t)severity};
 	platform_send(&header, sizeof(header), text, vb_min((size_t)len, sizeof(text) - 1));
 }
 
@@ -55,7 +55,7 @@ void messages_run(void)
 		switch (m.header.type) {
 		case VB_MSG_SIGNAL:
 			if (m.header.tag >= 1 && m.header.tag <= SIG_COUNT) {
-				struct k_siginfo info = { .signo = (int)m.header.tag, .code = 0 /* SI_USER */ };
+				struct k_siginfo info = {.signo = (int)m.header.tag, .code = 0 /* SI_USER */};
 				signal_process(current->process, &info);
 			}
 			break;

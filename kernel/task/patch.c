@@ -18,10 +18,10 @@
 
 #include <vauban/image.h>
 
-#define JUMP_BYTES 5
+#define JUMP_BYTES  5
 #define ENTER_BYTES 13 /* lea and jmp */
 #define CPUID_BYTES ((size_t)(cpuid_template_end - cpuid_template))
-#define REACH ((2ull << 30) - (16ull << 20))
+#define REACH       ((2ull << 30) - (16ull << 20))
 
 void entry_from_call(void);
 extern const uint8_t cpuid_template[], cpuid_template_end[];
@@ -136,7 +136,7 @@ static uint64_t write_trampoline(uint64_t site, const uint8_t *code, const struc
 		return 0;
 	uint64_t start = p->va + p->used;
 	uint8_t *at = p->bytes + p->used;
-#define VA(ptr) (p->va + (uint64_t)((ptr) - p->bytes))
+#define VA(ptr) (p->va + (uint64_t)((ptr)-p->bytes))
 	memcpy(at, code, before);
 	at += before;
 	if (s->kind == VB_SITE_CPUID) {
@@ -258,8 +258,7 @@ void patch_mapped(struct mm *mm, uint64_t addr, uint64_t len)
 
 void patch_forget(void)
 {
-	list_for_each_safe(p, next, &pages, struct trampoline_page, node)
-	{
+	list_for_each_safe(p, next, &pages, struct trampoline_page, node) {
 		list_remove(&p->node);
 		kfree(p);
 	}
@@ -304,7 +303,7 @@ uint64_t patch_resume_rip(uint64_t rip)
 		if (rip - p->site >= p->length || rip == p->site)
 			continue;
 		/* Another file may have been mapped there since: the jump must still be ours. */
-		uint8_t text[JUMP_BYTES], jump[JUMP_BYTES] = { 0xe9 };
+		uint8_t text[JUMP_BYTES], jump[JUMP_BYTES] = {0xe9};
 		put_relative(jump + 1, p->site + 1, p->trampoline);
 		if (!copy_from_user(text, p->site, sizeof(text)) && !memcmp(text, jump, sizeof(text)))
 			return moved(p, rip);

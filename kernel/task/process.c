@@ -14,7 +14,7 @@
 
 #include <vauban/message.h>
 
-#define FIRST_PID 1
+#define FIRST_PID   1
 #define THREADS_MAX 4096
 
 static struct process *first_process; /* the only one until fork comes */
@@ -163,7 +163,7 @@ _Noreturn void process_exit(int wait_status)
 	struct {
 		struct vb_message header;
 		struct vb_msg_exit body;
-	} m = { { VB_MSG_EXIT, 0 }, { .status = wait_status >> 8 & 0xff, .signal = sig, .core = (wait_status & 0x80) != 0 } };
+	} m = {{VB_MSG_EXIT, 0}, {.status = wait_status >> 8 & 0xff, .signal = sig, .core = (wait_status & 0x80) != 0}};
 	platform_send(&m, sizeof(m), NULL, 0);
 	platform_halt(0);
 }
@@ -171,9 +171,18 @@ _Noreturn void process_exit(int wait_status)
 /* --- clone --- */
 
 enum {
-	CLONE_VM_ = 0x100, CLONE_FS_ = 0x200, CLONE_FILES_ = 0x400, CLONE_SIGHAND_ = 0x800, CLONE_VFORK_ = 0x4000,
-	CLONE_THREAD_ = 0x10000, CLONE_SYSVSEM_ = 0x40000, CLONE_SETTLS_ = 0x80000, CLONE_PARENT_SETTID_ = 0x100000,
-	CLONE_CHILD_CLEARTID_ = 0x200000, CLONE_DETACHED_ = 0x400000, CLONE_CHILD_SETTID_ = 0x1000000,
+	CLONE_VM_ = 0x100,
+	CLONE_FS_ = 0x200,
+	CLONE_FILES_ = 0x400,
+	CLONE_SIGHAND_ = 0x800,
+	CLONE_VFORK_ = 0x4000,
+	CLONE_THREAD_ = 0x10000,
+	CLONE_SYSVSEM_ = 0x40000,
+	CLONE_SETTLS_ = 0x80000,
+	CLONE_PARENT_SETTID_ = 0x100000,
+	CLONE_CHILD_CLEARTID_ = 0x200000,
+	CLONE_DETACHED_ = 0x400000,
+	CLONE_CHILD_SETTID_ = 0x1000000,
 };
 #define THREAD_FLAGS (CLONE_VM_ | CLONE_FS_ | CLONE_FILES_ | CLONE_SIGHAND_ | CLONE_THREAD_)
 
@@ -240,7 +249,7 @@ SYSCALL(clone3, uint64_t args_addr, uint64_t size)
 {
 	struct {
 		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
-	} args = { 0 };
+	} args = {0};
 	if (size < 64)
 		return -EINVAL;
 	if (size > VB_PAGE_SIZE)

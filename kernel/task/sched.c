@@ -7,7 +7,7 @@
 #include "kernel/fs/fs.h"
 #include "kernel/platform/platform.h"
 
-#define SLICE_NS 4000000ull
+#define SLICE_NS      4000000ull
 #define STDIO_POLL_NS 10000000ull /* how often a computing program lets a thread that waits for stdin look */
 
 struct task *current;
@@ -15,11 +15,17 @@ bool need_work;
 static struct list run_queue = LIST_INIT(run_queue);
 static uint64_t slice_end_ns;
 
-void task_want_work(void) { need_work = true; }
+void task_want_work(void)
+{
+	need_work = true;
+}
 
 /* --- wait queues --- */
 
-void wait_queue_init(struct wait_queue *q) { list_init(&q->entries); }
+void wait_queue_init(struct wait_queue *q)
+{
+	list_init(&q->entries);
+}
 
 void wait_queue_add(struct wait_queue *q, struct wait_entry *entry)
 {
@@ -50,7 +56,10 @@ void wait_queue_wake_n(struct wait_queue *q, unsigned events, unsigned n)
 	}
 }
 
-void wait_queue_wake(struct wait_queue *q, unsigned events) { wait_queue_wake_n(q, events, 1); }
+void wait_queue_wake(struct wait_queue *q, unsigned events)
+{
+	wait_queue_wake_n(q, events, 1);
+}
 
 /* --- sleeping and waking --- */
 
@@ -134,7 +143,10 @@ void task_make_runnable(struct task *t)
 	need_work = true;
 }
 
-void task_prepare(void) { current->woken = false; }
+void task_prepare(void)
+{
+	current->woken = false;
+}
 
 void task_wake(struct task *t)
 {

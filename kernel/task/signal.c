@@ -50,8 +50,7 @@ static void entry_remove(struct sigpending *q, struct sigpending_entry *e, bool 
 
 static void sigpending_flush(struct sigpending *q, sigset set)
 {
-	list_for_each_safe(e, next, &q->queue, struct sigpending_entry, node)
-	{
+	list_for_each_safe(e, next, &q->queue, struct sigpending_entry, node) {
 		if (sig_bit(e->info.signo) & set)
 			entry_remove(q, e, false);
 	}
@@ -67,8 +66,7 @@ void signal_unqueue_entry(struct sigpending_entry *entry)
 		return;
 	list_remove(&entry->node);
 	q->count--;
-	list_for_each(e, &q->queue, struct sigpending_entry, node)
-	{
+	list_for_each(e, &q->queue, struct sigpending_entry, node) {
 		if (e->info.signo == sig)
 			return;
 	}
@@ -105,8 +103,7 @@ static void sigpending_take(struct sigpending *q, int sig, struct k_siginfo *ret
 	bool more = false;
 
 	*ret = (struct k_siginfo){.signo = sig, .code = SI_USER};
-	list_for_each(e, &q->queue, struct sigpending_entry, node)
-	{
+	list_for_each(e, &q->queue, struct sigpending_entry, node) {
 		if (e->info.signo != sig)
 			continue;
 		if (found) {
@@ -203,8 +200,7 @@ static void process_notify(struct process *p, int sig)
 		task_interrupt(p->leader);
 		return;
 	}
-	list_for_each(t, &p->threads, struct task, thread_node)
-	{
+	list_for_each(t, &p->threads, struct task, thread_node) {
 		if (task_wants(t, sig)) {
 			task_interrupt(t);
 			return;
@@ -236,7 +232,8 @@ static void signal_prepare(struct process *p, int sig)
 
 	if (cancelled) {
 		sigpending_flush(&p->pending, cancelled);
-		list_for_each(t, &p->threads, struct task, thread_node) sigpending_flush(&t->pending, cancelled);
+		list_for_each(t, &p->threads, struct task, thread_node)
+			sigpending_flush(&t->pending, cancelled);
 	}
 	if (sig == SIGCONT || sig == SIGKILL)
 		process_continue(p);
@@ -411,5 +408,6 @@ void signal_action_set(struct process *p, int sig, const struct k_sigaction *act
 	if (action->handler != ACTION_IGNORE && !(action->handler == ACTION_DEFAULT && signal_default_ignores(sig)))
 		return;
 	sigpending_flush(&p->pending, sig_bit(sig));
-	list_for_each(t, &p->threads, struct task, thread_node) sigpending_flush(&t->pending, sig_bit(sig));
+	list_for_each(t, &p->threads, struct task, thread_node)
+		sigpending_flush(&t->pending, sig_bit(sig));
 }

@@ -6,7 +6,7 @@
 
 #define KSTACK_ORDER 2
 #define KSTACK_BYTES (4096ull << KSTACK_ORDER)
-#define KSTACK_END 0x6b737461636b2065ull /* lies at its lowest address: nothing else guards it */
+#define KSTACK_END   0x6b737461636b2065ull /* lies at its lowest address: nothing else guards it */
 
 /* Called from the platform's entry code (entry.S). syscall_enter (syscall/call.c) serves the call in regs and returns
  * non-zero when registers beyond rax changed: restore all of them. task_first_run (main.c) is the first thing that a new
@@ -16,8 +16,8 @@ void trap_enter(struct regs *regs); /* platform */
 void task_first_run(struct regs *regs);
 
 /* process.c */
-struct process *process_new_first(void);    /* with its first task, not runnable yet. NULL: no memory */
-void task_reap(void);                       /* after a switch: frees the task that died */
+struct process *process_new_first(void); /* with its first task, not runnable yet. NULL: no memory */
+void task_reap(void);                    /* after a switch: frees the task that died */
 
 /* sched.c */
 _Noreturn void sched_start(struct task *first);

@@ -19,7 +19,7 @@ uint64_t process_cpu_ns(const struct process *p)
 {
 	uint64_t ns = p->dead_cpu_ns;
 
-	list_for_each (t, &p->threads, struct task, thread_node)
+	list_for_each(t, &p->threads, struct task, thread_node)
 		ns += task_cpu_ns(t);
 	return ns;
 }

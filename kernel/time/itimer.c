@@ -10,7 +10,9 @@
 
 #define CPU_TIMER_RECHECK_NS 1000000ull /* the closest two looks at a CPU clock may come */
 
-struct k_itimerval { struct k_timeval interval, value; };
+struct k_itimerval {
+	struct k_timeval interval, value;
+};
 
 static uint64_t itimer_clock(const struct process *p, int which)
 {
@@ -34,7 +36,7 @@ static void itimer_arm(struct itimer *timer, uint64_t now)
 
 static void itimer_expired(struct process *p, int which)
 {
-	static const int signals[] = { SIGALRM, SIGVTALRM, SIGPROF };
+	static const int signals[] = {SIGALRM, SIGVTALRM, SIGPROF};
 	struct itimer *timer = &p->itimer[which];
 	uint64_t now = itimer_clock(p, which);
 
@@ -105,12 +107,12 @@ void itimers_init(struct process *p)
 
 static struct k_timeval ns_to_timeval(uint64_t ns)
 {
-	return (struct k_timeval){ .tv_sec = (int64_t)(ns / NSEC_PER_SEC), .tv_usec = (int64_t)(ns % NSEC_PER_SEC / 1000) };
+	return (struct k_timeval){.tv_sec = (int64_t)(ns / NSEC_PER_SEC), .tv_usec = (int64_t)(ns % NSEC_PER_SEC / 1000)};
 }
 
 static uint64_t timeval_to_ns(const struct k_timeval *tv)
 {
-	return timespec_to_ns(&(struct k_timespec){ .tv_sec = tv->tv_sec, .tv_nsec = tv->tv_usec * 1000 });
+	return timespec_to_ns(&(struct k_timespec){.tv_sec = tv->tv_sec, .tv_nsec = tv->tv_usec * 1000});
 }
 
 static bool timeval_valid(const struct k_timeval *tv)
@@ -151,20 +153,20 @@ SYSCALL(getitimer, int which, uint64_t uvalue)
 
 	if (which < 0 || which > ITIMER_PROF)
 		return -EINVAL;
-	struct k_itimerval v = { ns_to_timeval(p->itimer[which].interval_ns), ns_to_timeval(itimer_left(p, which)) };
+	struct k_itimerval v = {ns_to_timeval(p->itimer[which].interval_ns), ns_to_timeval(itimer_left(p, which))};
 	return put_user(v, uvalue);
 }
 
 SYSCALL(setitimer, int which, uint64_t unew, uint64_t uold)
 {
 	struct process *p = current->process;
-	struct k_itimerval new = { 0 }; /* no new value disarms, as ever in Linux */
+	struct k_itimerval new = {0}; /* no new value disarms, as ever in Linux */
 
 	if (unew && get_user(new, unew))
 		return -EFAULT;
 	if (which < 0 || which > ITIMER_PROF || !timeval_valid(&new.value) || !timeval_valid(&new.interval))
 		return -EINVAL;
-	struct k_itimerval old = { ns_to_timeval(p->itimer[which].interval_ns), ns_to_timeval(itimer_left(p, which)) };
+	struct k_itimerval old = {ns_to_timeval(p->itimer[which].interval_ns), ns_to_timeval(itimer_left(p, which))};
 	itimer_set(p, which, timeval_to_ns(&new.value), timeval_to_ns(&new.interval));
 	return uold ? put_user(old, uold) : 0;
 }

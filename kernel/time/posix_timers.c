@@ -10,22 +10,31 @@
 #include "kernel/syscall/define.h"
 
 #define CPU_TIMER_RECHECK_NS 1000000ull /* the closest two looks at a CPU clock may come */
-#define IGNORED_RECHECK_NS 1000000ull   /* the shortest period of a timer whose signal is ignored */
+#define IGNORED_RECHECK_NS   1000000ull /* the shortest period of a timer whose signal is ignored */
 
-struct k_itimerspec { struct k_timespec interval, value; };
-struct k_sigevent { uint64_t value; int32_t signo, notify, tid; int32_t pad[11]; };
+struct k_itimerspec {
+	struct k_timespec interval, value;
+};
+struct k_sigevent {
+	uint64_t value;
+	int32_t signo, notify, tid;
+	int32_t pad[11];
+};
 
 struct posix_timer {
 	struct process *process;
-	int clock, tid; /* tid: the thread to signal, 0: the process */
-	bool silent;    /* SIGEV_NONE */
+	int clock, tid;                  /* tid: the thread to signal, 0: the process */
+	bool silent;                     /* SIGEV_NONE */
 	uint64_t expiry_ns, interval_ns; /* on its clock; expiry 0: disarmed */
 	uint64_t overrun;
 	struct ktimer timer;
 	struct sigpending_entry entry;
 };
 
-struct posix_timers { unsigned slots; struct posix_timer *slot[]; };
+struct posix_timers {
+	unsigned slots;
+	struct posix_timer *slot[];
+};
 
 static struct posix_timer *timer_get(int id)
 {
@@ -160,7 +169,7 @@ static bool sigevent_valid(const struct k_sigevent *e)
 
 SYSCALL(timer_create, int clock, uint64_t usevp, uint64_t uid)
 {
-	struct k_sigevent event = { .notify = SIGEV_SIGNAL, .signo = SIGALRM };
+	struct k_sigevent event = {.notify = SIGEV_SIGNAL, .signo = SIGALRM};
 	struct process *p = current->process;
 	uint64_t now;
 
@@ -189,7 +198,7 @@ SYSCALL(timer_create, int clock, uint64_t usevp, uint64_t uid)
 	ktimer_init(&t->timer, timer_fire);
 	list_init(&t->entry.node);
 	t->entry.release = timer_signal_released;
-	t->entry.info = (struct k_siginfo){ .signo = event.signo, .code = SI_TIMER };
+	t->entry.info = (struct k_siginfo){.signo = event.signo, .code = SI_TIMER};
 	t->entry.info.timer.tid = id;
 	t->entry.info.timer.value = usevp ? event.value : (uint64_t)id;
 	((struct posix_timers *)p->posix_timers)->slot[id] = t;

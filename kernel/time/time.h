@@ -5,12 +5,19 @@
 #include "base/types.h"
 
 #define NSEC_PER_SEC 1000000000ull
-#define NO_DEADLINE UINT64_MAX
+#define NO_DEADLINE  UINT64_MAX
 
-struct k_timespec { int64_t tv_sec, tv_nsec; };
-struct k_timeval { int64_t tv_sec, tv_usec; };
+struct k_timespec {
+	int64_t tv_sec, tv_nsec;
+};
+struct k_timeval {
+	int64_t tv_sec, tv_usec;
+};
 
-static inline bool timespec_valid(const struct k_timespec *t) { return t->tv_sec >= 0 && (uint64_t)t->tv_nsec < NSEC_PER_SEC; }
+static inline bool timespec_valid(const struct k_timespec *t)
+{
+	return t->tv_sec >= 0 && (uint64_t)t->tv_nsec < NSEC_PER_SEC;
+}
 /* Saturates instead of overflowing. */
 uint64_t timespec_to_ns(const struct k_timespec *t);
 struct k_timespec ns_to_timespec(uint64_t ns);

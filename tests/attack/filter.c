@@ -17,9 +17,9 @@
 #include <vauban/hostcall.h>
 
 #define ARCH_X86_64 0xc000003eu
-#define ARCH_I386 0x40000003u
-#define CODE_MAX 4096
-#define STATES_MAX 65536
+#define ARCH_I386   0x40000003u
+#define CODE_MAX    4096
+#define STATES_MAX  65536
 
 static struct sock_filter code[CODE_MAX];
 static int length, count, failed;
@@ -51,25 +51,34 @@ static int seen_count;
 static struct value load(const struct input *in, uint32_t k)
 {
 	if (k == offsetof(struct seccomp_data, nr))
-		return (struct value){ 1, in->nr };
+		return (struct value){1, in->nr};
 	if (k == offsetof(struct seccomp_data, arch))
-		return (struct value){ 1, in->arch };
+		return (struct value){1, in->arch};
 	if (in->ip_known && (k & ~4u) == offsetof(struct seccomp_data, instruction_pointer))
-		return (struct value){ 1, (uint32_t)(k & 4 ? in->ip >> 32 : in->ip) };
-	return (struct value){ 0, 0 };
+		return (struct value){1, (uint32_t)(k & 4 ? in->ip >> 32 : in->ip)};
+	return (struct value){0, 0};
 }
 
 static uint32_t compute(uint16_t op, uint32_t a, uint32_t b)
 {
 	switch (op) {
-	case BPF_ADD: return a + b;
-	case BPF_SUB: return a - b;
-	case BPF_AND: return a & b;
-	case BPF_OR: return a | b;
-	case BPF_XOR: return a ^ b;
-	case BPF_RSH: return b < 32 ? a >> b : 0;
-	case BPF_LSH: return b < 32 ? a << b : 0;
-	default: printf("Bail out! an operation that this test does not know\n"); exit(1);
+	case BPF_ADD:
+		return a + b;
+	case BPF_SUB:
+		return a - b;
+	case BPF_AND:
+		return a & b;
+	case BPF_OR:
+		return a | b;
+	case BPF_XOR:
+		return a ^ b;
+	case BPF_RSH:
+		return b < 32 ? a >> b : 0;
+	case BPF_LSH:
+		return b < 32 ? a << b : 0;
+	default:
+		printf("Bail out! an operation that this test does not know\n");
+		exit(1);
 	}
 }
 
@@ -91,13 +100,15 @@ static int allows(const struct input *in, struct state s)
 		}
 		seen[seen_count++] = s;
 		const struct sock_filter *f = &code[s.pc];
-		struct value b = BPF_SRC(f->code) == BPF_X ? s.x : (struct value){ 1, f->k };
+		struct value b = BPF_SRC(f->code) == BPF_X ? s.x : (struct value){1, f->k};
 		switch (BPF_CLASS(f->code)) {
 		case BPF_LD:
-			s.a = BPF_MODE(f->code) == BPF_ABS ? load(in, f->k) : BPF_MODE(f->code) == BPF_IMM ? (struct value){ 1, f->k } : (struct value){ 0, 0 };
+			s.a = BPF_MODE(f->code) == BPF_ABS   ? load(in, f->k)
+			      : BPF_MODE(f->code) == BPF_IMM ? (struct value){1, f->k}
+							     : (struct value){0, 0};
 			break;
 		case BPF_LDX:
-			s.x = BPF_MODE(f->code) == BPF_IMM ? (struct value){ 1, f->k } : (struct value){ 0, 0 };
+			s.x = BPF_MODE(f->code) == BPF_IMM ? (struct value){1, f->k} : (struct value){0, 0};
 			break;
 		case BPF_MISC:
 			if (BPF_MISCOP(f->code) == BPF_TAX)
@@ -106,7 +117,7 @@ static int allows(const struct input *in, struct state s)
 				s.a = s.x;
 			break;
 		case BPF_ALU:
-			s.a = s.a.known && b.known ? (struct value){ 1, compute(BPF_OP(f->code), s.a.v, b.v) } : (struct value){ 0, 0 };
+			s.a = s.a.known && b.known ? (struct value){1, compute(BPF_OP(f->code), s.a.v, b.v)} : (struct value){0, 0};
 			break;
 		case BPF_RET: {
 			uint32_t action = BPF_RVAL(f->code) == BPF_K ? f->k : s.a.known ? s.a.v : SECCOMP_RET_ALLOW;
@@ -138,7 +149,7 @@ static int allows(const struct input *in, struct state s)
 
 static int allowed(uint32_t nr, uint32_t arch, int ip_known, uint64_t ip)
 {
-	struct input in = { nr, arch, ip_known, ip };
+	struct input in = {nr, arch, ip_known, ip};
 	seen_count = 0;
 	struct state start;
 	memset(&start, 0, sizeof(start)); /* padding too: states are compared as bytes */
@@ -154,8 +165,10 @@ static int listed(uint32_t nr)
 static pid_t tender_of(const char *vauban, const char *name)
 {
 	char command[1024], text[64] = "";
-	snprintf(command, sizeof(command), "for i in 1 2 3 4 5 6 7 8 9 10; do p=$('%s' inspect %s | jq -r 'select(.state == \"running\").tender_pid'); "
-		"[ \"$p\" ] && break; sleep 0.2; done; echo $p", vauban, name);
+	snprintf(command, sizeof(command),
+		"for i in 1 2 3 4 5 6 7 8 9 10; do p=$('%s' inspect %s | jq -r 'select(.state == \"running\").tender_pid'); "
+		"[ \"$p\" ] && break; sleep 0.2; done; echo $p",
+		vauban, name);
 	FILE *f = popen(command, "r");
 	if (f && !fgets(text, sizeof(text), f))
 		text[0] = 0;
@@ -176,19 +189,23 @@ int main(void)
 	check(system(command) == 0, "a cell runs");
 	pid_t pid = tender_of(vauban, "filtered");
 	check(pid > 1, "its tender is known");
-	int attached = pid > 1 && ptrace(PTRACE_SEIZE, pid, 0, 0) == 0 && ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0 && waitpid(pid, NULL, __WALL) == pid;
+	int attached = pid > 1 && ptrace(PTRACE_SEIZE, pid, 0, 0) == 0 && ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0 &&
+		       waitpid(pid, NULL, __WALL) == pid;
 	check(attached, "root can look at it");
 	if (attached)
 		length = (int)ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, code);
 	int why = errno, second = attached ? (int)ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 1, NULL) : 0;
 	if (attached)
 		ptrace(PTRACE_DETACH, pid, 0, 0);
-	snprintf(command, sizeof(command), "'%s' kill filtered; for i in 1 2 3 4 5 6 7 8 9; do '%s' rm filtered 2>/dev/null && break; sleep 0.2; done", vauban, vauban);
+	snprintf(command, sizeof(command),
+		"'%s' kill filtered; for i in 1 2 3 4 5 6 7 8 9; do '%s' rm filtered 2>/dev/null && break; sleep 0.2; done", vauban,
+		vauban);
 	if (system(command))
 		printf("# the cell could not be removed\n");
 	if (length <= 0) {
 		if (why == EIO || why == EINVAL || why == EACCES)
-			printf("ok %d - the filter # SKIP this host does not give filters back: %s\n1..%d\n", count + 1, strerror(why), count + 1);
+			printf("ok %d - the filter # SKIP this host does not give filters back: %s\n1..%d\n", count + 1, strerror(why),
+				count + 1);
 		else
 			check(0, "the filter can be read");
 		return failed;
@@ -204,7 +221,8 @@ int main(void)
 			printf("# call %u: %s, but vauban/hostcall.h says otherwise\n", nr, yes ? "allowed" : "refused");
 		}
 		elsewhere += allowed(nr, ARCH_X86_64, 1, 0x400000) + allowed(nr, ARCH_X86_64, 1, 0xffffffffff600002ull);
-		foreign += allowed(nr, ARCH_I386, 0, 0) + allowed(nr | 0x40000000, ARCH_X86_64, 0, 0) + allowed(nr | 0x80000000, ARCH_X86_64, 0, 0);
+		foreign += allowed(nr, ARCH_I386, 0, 0) + allowed(nr | 0x40000000, ARCH_X86_64, 0, 0) +
+			   allowed(nr | 0x80000000, ARCH_X86_64, 0, 0);
 	}
 	printf("# %d calls can be allowed\n", calls);
 	check(calls <= 12, "at most 12 calls can be allowed");

@@ -44,10 +44,16 @@ static void ruin(void)
 {
 	ticks++;
 	__asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm1, %%xmm1; pcmpeqd %%xmm5, %%xmm5; pcmpeqd %%xmm15, %%xmm15\n"
-		"fninit; fldpi; fldpi; fldz" : : : "xmm0", "xmm1", "xmm5", "xmm15");
+			 "fninit; fldpi; fldpi; fldz"
+			 :
+			 :
+			 : "xmm0", "xmm1", "xmm5", "xmm15");
 	if (__builtin_cpu_supports("avx"))
-		__asm__ volatile("vzeroall" : : : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-			"xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+		__asm__ volatile("vzeroall"
+				 :
+				 :
+				 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+				 "xmm12", "xmm13", "xmm14", "xmm15");
 	unsigned mxcsr = 0x7f80;
 	unsigned short control = 0x27f;
 	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m"(mxcsr), "m"(control));
@@ -61,7 +67,7 @@ static void on_tick(int sig)
 
 static void timer_signals(int usec)
 {
-	struct itimerval each = { { 0, usec }, { 0, usec } };
+	struct itimerval each = {{0, usec}, {0, usec}};
 	setitimer(ITIMER_REAL, &each, NULL);
 }
 
@@ -74,11 +80,14 @@ __attribute__((target("avx512f"))) static int vectors512(uint64_t seed, int roun
 	int bad = 0;
 	for (int i = 0; i < rounds; i++) {
 		uint64_t in = seed * 0x9e3779b97f4a7c15ull + i, out[8], mask;
-		__asm__ volatile("vpbroadcastq %2, %%zmm0; vpbroadcastq %2, %%zmm17; vpbroadcastq %2, %%zmm31; vpaddq %%zmm0, %%zmm17, %%zmm30\n"
+		__asm__ volatile(
+			"vpbroadcastq %2, %%zmm0; vpbroadcastq %2, %%zmm17; vpbroadcastq %2, %%zmm31; vpaddq %%zmm0, %%zmm17, %%zmm30\n"
 			"kmovw %k2, %%k3\n"
 			"mov $20000, %%ecx\n1: dec %%ecx; jnz 1b\n"
 			"vpsubq %%zmm31, %%zmm30, %%zmm30; vmovdqu64 %%zmm30, %0; kmovw %%k3, %k1"
-			: "=m"(out), "=&r"(mask) : "r"(in) : "xmm0", "xmm17", "xmm30", "xmm31", "k3", "rcx");
+			: "=m"(out), "=&r"(mask)
+			: "r"(in)
+			: "xmm0", "xmm17", "xmm30", "xmm31", "k3", "rcx");
 		for (int j = 0; j < 8; j++)
 			bad += out[j] != in;
 		bad += (uint16_t)mask != (uint16_t)in;
@@ -92,8 +101,11 @@ __attribute__((target("avx2"))) static int vectors256(uint64_t seed, int rounds)
 	for (int i = 0; i < rounds; i++) {
 		uint64_t in = seed * 0x9e3779b97f4a7c15ull + i, out[4];
 		__asm__ volatile("vmovq %1, %%xmm0; vpbroadcastq %%xmm0, %%ymm0; vmovdqa %%ymm0, %%ymm9; vpaddq %%ymm0, %%ymm9, %%ymm15\n"
-			"mov $20000, %%ecx\n1: dec %%ecx; jnz 1b\n"
-			"vpsubq %%ymm9, %%ymm15, %%ymm15; vmovdqu %%ymm15, %0; vzeroupper" : "=m"(out) : "r"(in) : "xmm0", "xmm9", "xmm15", "rcx");
+				 "mov $20000, %%ecx\n1: dec %%ecx; jnz 1b\n"
+				 "vpsubq %%ymm9, %%ymm15, %%ymm15; vmovdqu %%ymm15, %0; vzeroupper"
+				 : "=m"(out)
+				 : "r"(in)
+				 : "xmm0", "xmm9", "xmm15", "rcx");
 		for (int j = 0; j < 4; j++)
 			bad += out[j] != in;
 	}
@@ -107,9 +119,11 @@ static int scalars(uint64_t seed, int rounds)
 		double in = (double)seed + i, out;
 		uint64_t a, b, c;
 		__asm__ volatile("fldl %4; fldl %4; mov %5, %%r8; mov %5, %%r15; mov %5, %%r11; std\n"
-			"mov $20000, %%ecx\n1: dec %%ecx; jnz 1b\n"
-			"pushfq; popq %1; cld; faddp; fstpl %0; mov %%r8, %2; xor %%r15, %2; mov %%r11, %3"
-			: "=m"(out), "=&r"(a), "=&r"(b), "=&r"(c) : "m"(in), "r"(seed) : "r8", "r11", "r15", "rcx", "memory", "cc");
+				 "mov $20000, %%ecx\n1: dec %%ecx; jnz 1b\n"
+				 "pushfq; popq %1; cld; faddp; fstpl %0; mov %%r8, %2; xor %%r15, %2; mov %%r11, %3"
+				 : "=m"(out), "=&r"(a), "=&r"(b), "=&r"(c)
+				 : "m"(in), "r"(seed)
+				 : "r8", "r11", "r15", "rcx", "memory", "cc");
 		bad += out != in + in || !(a & 0x400) || b || c != seed;
 	}
 	return bad;
@@ -139,7 +153,7 @@ static void *computer(void *arg)
 static void vectors(void)
 {
 	pthread_t t[4];
-	struct sigaction sa = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+	struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
 	sigaction(SIGALRM, &sa, NULL);
 	ticks = 0;
 	timer_signals(700);
@@ -182,12 +196,15 @@ static long red_zone(long rounds)
 {
 	long bad = 0;
 	__asm__ volatile("mov %1, %%rbx\n"
-		"1: mov %%rbx, -8(%%rsp); mov %%rbx, -64(%%rsp); mov %%rbx, -120(%%rsp); mov %%rbx, %%rdx; mov %%rbx, %%rdi; mov %%rbx, %%r12\n"
-		"mov $39, %%eax; syscall\n"
-		"cmp %%rbx, -8(%%rsp); jne 2f; cmp %%rbx, -64(%%rsp); jne 2f; cmp %%rbx, -120(%%rsp); jne 2f\n"
-		"cmp %%rbx, %%rdx; jne 2f; cmp %%rbx, %%rdi; jne 2f; cmp %%rbx, %%r12; je 3f\n"
-		"2: incq %0\n3: dec %%rbx; jnz 1b"
-		: "+r"(bad) : "r"(rounds) : "rax", "rbx", "rcx", "rdx", "rdi", "r11", "r12", "memory", "cc");
+			 "1: mov %%rbx, -8(%%rsp); mov %%rbx, -64(%%rsp); mov %%rbx, -120(%%rsp); mov %%rbx, %%rdx; mov %%rbx, %%rdi; mov "
+			 "%%rbx, %%r12\n"
+			 "mov $39, %%eax; syscall\n"
+			 "cmp %%rbx, -8(%%rsp); jne 2f; cmp %%rbx, -64(%%rsp); jne 2f; cmp %%rbx, -120(%%rsp); jne 2f\n"
+			 "cmp %%rbx, %%rdx; jne 2f; cmp %%rbx, %%rdi; jne 2f; cmp %%rbx, %%r12; je 3f\n"
+			 "2: incq %0\n3: dec %%rbx; jnz 1b"
+			 : "+r"(bad)
+			 : "r"(rounds)
+			 : "rax", "rbx", "rcx", "rdx", "rdi", "r11", "r12", "memory", "cc");
 	return bad;
 }
 
@@ -195,11 +212,13 @@ static long loop_red_zone(long rounds)
 {
 	long bad = 0;
 	__asm__ volatile("mov %1, %%rbx\n"
-		"1: mov %%rbx, -8(%%rsp); mov %%rbx, -128(%%rsp); mov %%rbx, %%r9; mov %%rbx, %%rcx; mov $100, %%eax\n"
-		"4: dec %%eax; jnz 4b\n"
-		"cmp %%rbx, -8(%%rsp); jne 2f; cmp %%rbx, -128(%%rsp); jne 2f; cmp %%rbx, %%r9; jne 2f; cmp %%rbx, %%rcx; je 3f\n"
-		"2: incq %0\n3: dec %%rbx; jnz 1b"
-		: "+r"(bad) : "r"(rounds) : "rax", "rbx", "rcx", "r9", "memory", "cc");
+			 "1: mov %%rbx, -8(%%rsp); mov %%rbx, -128(%%rsp); mov %%rbx, %%r9; mov %%rbx, %%rcx; mov $100, %%eax\n"
+			 "4: dec %%eax; jnz 4b\n"
+			 "cmp %%rbx, -8(%%rsp); jne 2f; cmp %%rbx, -128(%%rsp); jne 2f; cmp %%rbx, %%r9; jne 2f; cmp %%rbx, %%rcx; je 3f\n"
+			 "2: incq %0\n3: dec %%rbx; jnz 1b"
+			 : "+r"(bad)
+			 : "r"(rounds)
+			 : "rax", "rbx", "rcx", "r9", "memory", "cc");
 	return bad;
 }
 
@@ -225,7 +244,7 @@ static void on_flags(int sig, siginfo_t *info, void *context)
 
 static void direction(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_flags, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = on_flags, .sa_flags = SA_SIGINFO};
 	sigaction(SIGTRAP, &sa, NULL);
 	uint64_t flags;
 	__asm__ volatile("sub $128, %%rsp; std; int3; pushfq; popq %0; cld; add $128, %%rsp" : "=&r"(flags) : : "memory", "cc");
@@ -248,8 +267,8 @@ static void on_fault(int sig)
 static void jumps(void)
 {
 	volatile int left = 200, failed = 0;
-	stack_t ss = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
-	struct sigaction sa = { .sa_handler = on_fault, .sa_flags = SA_ONSTACK };
+	stack_t ss = {.ss_sp = alternate, .ss_size = sizeof(alternate)};
+	struct sigaction sa = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
 	EXPECT(sigaltstack(&ss, NULL), 0);
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGFPE, &sa, NULL);
@@ -289,7 +308,7 @@ static void on_nested(int sig)
 
 static void nesting(void)
 {
-	struct sigaction sa = { .sa_handler = on_nested, .sa_flags = SA_ONSTACK };
+	struct sigaction sa = {.sa_handler = on_nested, .sa_flags = SA_ONSTACK};
 	for (int i = 0; i <= 5; i++)
 		sigaction(SIGRTMIN + i, &sa, NULL);
 	timer_signals(300);
@@ -297,7 +316,7 @@ static void nesting(void)
 		raise(SIGRTMIN);
 	timer_signals(0);
 	EXPECT(nested, 1800);
-	stack_t off = { .ss_flags = SS_DISABLE };
+	stack_t off = {.ss_flags = SS_DISABLE};
 	EXPECT(sigaltstack(&off, NULL), 0);
 }
 
@@ -355,13 +374,21 @@ static void clean(void *arg)
 static void *block_in(void *arg)
 {
 	char c;
-	struct timespec long_time = { 1000, 0 };
+	struct timespec long_time = {1000, 0};
 	pthread_cleanup_push(clean, NULL);
 	switch ((intptr_t)arg) {
-	case 0: read(pipes[0], &c, 1); break;
-	case 1: sem_wait(&never); break;
-	case 2: nanosleep(&long_time, NULL); break;
-	case 3: pause(); break;
+	case 0:
+		read(pipes[0], &c, 1);
+		break;
+	case 1:
+		sem_wait(&never);
+		break;
+	case 2:
+		nanosleep(&long_time, NULL);
+		break;
+	case 3:
+		pause();
+		break;
 	case 4:
 		pthread_mutex_lock(&mutex);
 		pthread_cleanup_push(unlock, &mutex);
@@ -405,7 +432,10 @@ static void *busy(void *arg)
 	return NULL;
 }
 
-static void *brief(void *arg) { return arg; }
+static void *brief(void *arg)
+{
+	return arg;
+}
 
 static void turns(void)
 {

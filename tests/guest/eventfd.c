@@ -17,7 +17,7 @@
 static void *volatile bad_pointer = (void *)8;
 static int events_of(int fd)
 {
-	struct pollfd f = { fd, POLLIN | POLLOUT, 0 };
+	struct pollfd f = {fd, POLLIN | POLLOUT, 0};
 
 	poll(&f, 1, 0);
 	return f.revents;
@@ -92,7 +92,7 @@ static void eventfds(void)
 
 static void timerfds(void)
 {
-	struct itimerspec s = { 0 }, old;
+	struct itimerspec s = {0}, old;
 	struct timespec now;
 	uint64_t v = 0;
 
@@ -114,7 +114,7 @@ static void timerfds(void)
 	EXPECT_ERR(timerfd_settime(0x7fff, 0, &s, NULL), EBADF);
 	EXPECT_ERR(syscall(SYS_timerfd_settime, fd, 0, bad_pointer, NULL), EFAULT);
 	EXPECT(timerfd_settime(fd, 0, &s, &old), 0);
-	struct pollfd f = { fd, POLLIN, 0 };
+	struct pollfd f = {fd, POLLIN, 0};
 	EXPECT(poll(&f, 1, 0), 0);
 	EXPECT(poll(&f, 1, 5000), 1);
 	EXPECT(f.revents, POLLIN);
@@ -125,7 +125,7 @@ static void timerfds(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	s.it_value = now;
 	s.it_value.tv_sec -= 10;
-	s.it_interval = (struct timespec){ 3, 0 };
+	s.it_interval = (struct timespec){3, 0};
 	EXPECT(timerfd_settime(fd, TFD_TIMER_ABSTIME, &s, NULL), 0);
 	EXPECT(read(fd, &v, 8), 8);
 	EXPECT(v, 4);
@@ -167,7 +167,7 @@ static void *raise_later(void *arg)
 static void signalfds(void)
 {
 	struct signalfd_siginfo info[3];
-	union sigval value = { .sival_int = 77 };
+	union sigval value = {.sival_int = 77};
 	sigset_t set;
 	int sig = SIGUSR2;
 	pthread_t t;
@@ -206,7 +206,7 @@ static void signalfds(void)
 	EXPECT(signalfd(fd, &set, 0), fd); /* a new mask for the same descriptor */
 	kill(getpid(), SIGUSR1);
 	EXPECT_ERR(read(fd, info, sizeof(info)), EAGAIN);
-	struct pollfd f = { fd, POLLIN, 0 };
+	struct pollfd f = {fd, POLLIN, 0};
 	pthread_create(&t, NULL, raise_later, &sig);
 	EXPECT(poll(&f, 1, 5000), 1);
 	pthread_join(t, NULL);

@@ -43,7 +43,7 @@ static void write_file(const char *name, const char *text, size_t len, mode_t mo
 static void next(const char *stage, char **more)
 {
 	char count[32];
-	char *argv[8] = { "exec test", (char *)stage };
+	char *argv[8] = {"exec test", (char *)stage};
 	for (int i = 0; more && more[i]; i++)
 		argv[2 + i] = more[i];
 	snprintf(count, sizeof(count), "%d %d %s", guest_count, guest_failed, dir);
@@ -55,10 +55,10 @@ static void next(const char *stage, char **more)
 
 static void errors(void)
 {
-	char *argv[] = { "x", NULL }, *envp[] = { NULL }, *bad[] = { "x", (char *)16, NULL };
+	char *argv[] = {"x", NULL}, *envp[] = {NULL}, *bad[] = {"x", (char *)16, NULL};
 	static char name[5000], big[200000];
-	char *large[] = { "x", big, NULL };
-	char zeros[64] = { 0 };
+	char *large[] = {"x", big, NULL};
+	char zeros[64] = {0};
 
 	EXPECT_ERR(execve("/nonexistent", argv, envp), ENOENT);
 	EXPECT_ERR(execve("", argv, envp), ENOENT);
@@ -157,12 +157,15 @@ static void *spinner(void *arg)
 		__asm__ volatile("");
 }
 
-static void handler(int sig) { (void)sig; }
+static void handler(int sig)
+{
+	(void)sig;
+}
 
 static void *execer(void *arg)
 {
 	char pid[32];
-	char *more[] = { pid, NULL };
+	char *more[] = {pid, NULL};
 	snprintf(pid, sizeof(pid), "%d", getpid());
 	EXPECT_TRUE(getpid() != gettid());
 	next("threads", more);
@@ -176,11 +179,11 @@ static void first(void)
 	EXPECT_TRUE(mkdtemp(dir) != NULL);
 	errors();
 
-	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK };
+	struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK};
 	sigaction(SIGUSR1, &sa, NULL);
 	signal(SIGUSR2, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN);
-	stack_t ss = { .ss_sp = malloc(65536), .ss_size = 65536 };
+	stack_t ss = {.ss_sp = malloc(65536), .ss_size = 65536};
 	EXPECT(sigaltstack(&ss, NULL), 0);
 	sigset_t mask;
 	sigemptyset(&mask);
@@ -189,14 +192,14 @@ static void first(void)
 	sigaddset(&mask, SIGRTMIN);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	EXPECT(kill(getpid(), SIGTERM), 0);
-	EXPECT(sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = 5 }), 0);
-	EXPECT(sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = 6 }), 0);
+	EXPECT(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 5}), 0);
+	EXPECT(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 6}), 0);
 	timer_t timer;
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGHUP };
-	struct itimerspec soon = { .it_value.tv_nsec = 300000000 };
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGHUP};
+	struct itimerspec soon = {.it_value.tv_nsec = 300000000};
 	EXPECT(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
 	EXPECT(timer_settime(timer, 0, &soon, NULL), 0);
-	struct itimerval alarm = { .it_value.tv_sec = 1000 };
+	struct itimerval alarm = {.it_value.tv_sec = 1000};
 	EXPECT(setitimer(ITIMER_REAL, &alarm, NULL), 0);
 
 	EXPECT(dup2(open("/dev/null", O_RDONLY), 100), 100);
@@ -206,7 +209,7 @@ static void first(void)
 	EXPECT(prctl(PR_SET_NAME, "renamed"), 0);
 	EXPECT(prctl(PR_SET_DUMPABLE, 0), 0);
 	EXPECT(prctl(PR_SET_PDEATHSIG, SIGUSR1), 0);
-	struct rlimit limit = { 200, 1000 };
+	struct rlimit limit = {200, 1000};
 	EXPECT(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	EXPECT(setpriority(PRIO_PROCESS, 0, 3), 0);
 
@@ -283,7 +286,7 @@ static void threads(int argc, char **argv)
 	EXPECT(sigismember(&pending, SIGTERM), 1);
 	EXPECT(sigismember(&pending, SIGRTMIN), 1);
 	siginfo_t info;
-	struct timespec now = { 0 };
+	struct timespec now = {0};
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGRTMIN);
 	EXPECT(sigtimedwait(&mask, &info, &now), SIGRTMIN);
@@ -313,7 +316,7 @@ static void threads(int argc, char **argv)
 	EXPECT(getpriority(PRIO_PROCESS, 0), 3);
 
 	/* Scripts: "#!self script with space" */
-	char line[700], *args[] = { "replaced", "one", "two", NULL };
+	char line[700], *args[] = {"replaced", "one", "two", NULL};
 	int len = snprintf(line, sizeof(line), "#! %s  script word \nrest\n", self);
 	write_file("run", line, len, 0755);
 	len = snprintf(line, sizeof(line), "#!%s", file("run"));
@@ -327,7 +330,7 @@ static void threads(int argc, char **argv)
 
 static int many_words(void)
 {
-	char *args[2002] = { "exec test", "words" }, *word = malloc(500);
+	char *args[2002] = {"exec test", "words"}, *word = malloc(500);
 	memset(word, 'w', 499);
 	word[499] = 0;
 	for (int i = 2; i < 2001; i++)
@@ -371,7 +374,8 @@ static void words(int argc, char **argv)
 		right += strlen(argv[i]) == 499 && argv[i][0] == 'w' && argv[i][498] == 'w';
 	EXPECT(right, 1999);
 	EXPECT_TRUE(!strncmp((char *)getauxval(AT_EXECFN), "/dev/fd/", 8));
-	static const char *const names[] = { "empty", "text", "mode", "elf", "zeros", "script0", "script1", "loop", "long", "link", "name", "run", "outer" };
+	static const char *const names[] = {
+		"empty", "text", "mode", "elf", "zeros", "script0", "script1", "loop", "long", "link", "name", "run", "outer"};
 	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
 		EXPECT(unlink(file(names[i])), 0);
 	EXPECT(chdir("/"), 0);
@@ -379,7 +383,7 @@ static void words(int argc, char **argv)
 	/* No arguments at all: Linux gives an empty one. */
 	char count[600];
 	snprintf(count, sizeof(count), "GUEST_COUNT=%d %d %s", guest_count, guest_failed, dir);
-	char *none[] = { NULL }, *envp[] = { count, NULL };
+	char *none[] = {NULL}, *envp[] = {count, NULL};
 	execve(self, none, envp);
 	EXPECT(errno, 0);
 }

@@ -44,7 +44,7 @@ static void start(pthread_t *t, int n, void *arg)
 
 static void test_errors(void)
 {
-	struct timespec past = { 1, 0 }, bad = { 0, 1000000000 }, negative = { -1, 0 }, soon = { 0, 2000000 };
+	struct timespec past = {1, 0}, bad = {0, 1000000000}, negative = {-1, 0}, soon = {0, 2000000};
 	uint32_t odd[2];
 
 	word = 0;
@@ -115,7 +115,8 @@ static void test_wake(void)
 	EXPECT(word2, 8);
 	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_SET, 1, FUTEX_OP_CMP_GT, 7)), 0);
 	EXPECT(word2, 1);
-	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP((FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT), 4u, FUTEX_OP_CMP_NE, 0)), 0);
+	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP((FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT), 4u, FUTEX_OP_CMP_NE, 0)),
+		0);
 	EXPECT(word2, 17);
 	EXPECT(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_ANDN, 1, FUTEX_OP_CMP_LT, 0)), 0);
 	EXPECT(word2, 16);
@@ -162,9 +163,9 @@ static void count(int sig)
 
 static void test_signals(void)
 {
-	struct sigaction sa = { .sa_handler = count };
-	struct itimerval soon = { .it_value = { 0, 5000 } };
-	struct timespec half = { 0, 500000000 }, tenth = { 0, 30000000 };
+	struct sigaction sa = {.sa_handler = count};
+	struct itimerval soon = {.it_value = {0, 5000}};
+	struct timespec half = {0, 500000000}, tenth = {0, 30000000};
 
 	sigaction(SIGALRM, &sa, NULL);
 	word = word2 = 0;

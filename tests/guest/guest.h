@@ -27,23 +27,23 @@ static inline void guest_report(int ok, const char *what, long long got, long lo
 }
 
 /* The value is what Linux gives. */
-#define EXPECT(got, want)                                                                                              \
-	do {                                                                                                           \
-		long long g_ = (long long)(got), w_ = (long long)(want);                                               \
-		guest_report(g_ == w_, #got " == " #want, g_, w_);                                                     \
+#define EXPECT(got, want)                                                                                                                  \
+	do {                                                                                                                               \
+		long long g_ = (long long)(got), w_ = (long long)(want);                                                                   \
+		guest_report(g_ == w_, #got " == " #want, g_, w_);                                                                         \
 	} while (0)
-#define EXPECT_TRUE(cond)                                                                                              \
-	do {                                                                                                           \
-		int c_ = !!(cond);                                                                                     \
-		guest_report(c_, #cond, c_, 1);                                                                        \
+#define EXPECT_TRUE(cond)                                                                                                                  \
+	do {                                                                                                                               \
+		int c_ = !!(cond);                                                                                                         \
+		guest_report(c_, #cond, c_, 1);                                                                                            \
 	} while (0)
 /* The call fails with -1 and this errno. A call that succeeds shows as errno 0. */
-#define EXPECT_ERR(call, want_errno)                                                                                   \
-	do {                                                                                                           \
-		errno = 0;                                                                                             \
-		long long r_ = (long long)(call);                                                                      \
-		int e_ = r_ == -1 ? errno : 0;                                                                         \
-		guest_report(e_ == (want_errno), #call " fails with " #want_errno, e_, want_errno);                    \
+#define EXPECT_ERR(call, want_errno)                                                                                                       \
+	do {                                                                                                                               \
+		errno = 0;                                                                                                                 \
+		long long r_ = (long long)(call);                                                                                          \
+		int e_ = r_ == -1 ? errno : 0;                                                                                             \
+		guest_report(e_ == (want_errno), #call " fails with " #want_errno, e_, want_errno);                                        \
 	} while (0)
 
 /* Ends every test's main(). */

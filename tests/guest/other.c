@@ -21,7 +21,7 @@ static void handler(int sig, siginfo_t *info, void *context)
 
 static void pidfds(void)
 {
-	struct sigaction sa = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
 	sigaction(SIGUSR1, &sa, NULL);
 	EXPECT_ERR(syscall(434, -1, 0), EINVAL);
 	EXPECT_ERR(syscall(434, 0, 0), EINVAL);
@@ -31,7 +31,7 @@ static void pidfds(void)
 	EXPECT_TRUE(fd >= 0);
 	EXPECT(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	EXPECT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
-	struct pollfd p = { fd, POLLIN };
+	struct pollfd p = {fd, POLLIN};
 	EXPECT(poll(&p, 1, 0), 0);
 	char c;
 	EXPECT_ERR(read(fd, &c, 1), EINVAL);
@@ -39,7 +39,7 @@ static void pidfds(void)
 	EXPECT(syscall(424, fd, SIGUSR1, NULL, 0), 0);
 	EXPECT(got, SIGUSR1);
 	EXPECT(code, SI_USER);
-	siginfo_t info = { .si_signo = SIGUSR1, .si_code = SI_QUEUE };
+	siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
 	info.si_value.sival_int = 77;
 	EXPECT(syscall(424, fd, SIGUSR1, &info, 0), 0);
 	EXPECT(code, SI_QUEUE);
@@ -78,10 +78,10 @@ static void comparisons(void)
 
 static void memory(void)
 {
-	char from[10000], to[10000] = { 0 }, *hole = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char from[10000], to[10000] = {0}, *hole = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (int i = 0; i < 10000; i++)
 		from[i] = (char)(i * 7);
-	struct iovec ours[2] = { { to, 6000 }, { to + 6000, 4000 } }, theirs[3] = { { from, 1 }, { from + 1, 9000 }, { from + 9001, 999 } };
+	struct iovec ours[2] = {{to, 6000}, {to + 6000, 4000}}, theirs[3] = {{from, 1}, {from + 1, 9000}, {from + 9001, 999}};
 	EXPECT(process_vm_readv(getpid(), ours, 2, theirs, 3, 0), 10000);
 	EXPECT(memcmp(from, to, 10000), 0);
 	memset(from, 1, 10000);
@@ -94,12 +94,12 @@ static void memory(void)
 	EXPECT_ERR(process_vm_readv(getpid(), (void *)16, 2, theirs, 3, 0), EFAULT);
 	EXPECT(process_vm_readv(getpid(), ours, 0, theirs, 3, 0), 0);
 	EXPECT(process_vm_readv(getpid(), ours, 1, theirs, 0, 0), 0);
-	struct iovec bad = { (void *)16, 100 }, endless = { to, -1 }, edge = { hole, 8192 };
+	struct iovec bad = {(void *)16, 100}, endless = {to, -1}, edge = {hole, 8192};
 	EXPECT_ERR(process_vm_readv(getpid(), ours, 1, &bad, 1, 0), EFAULT);
 	EXPECT_ERR(process_vm_readv(getpid(), &bad, 1, theirs, 1, 0), EFAULT);
 	EXPECT_ERR(process_vm_readv(getpid(), &endless, 1, theirs, 1, 0), EINVAL);
 	munmap(hole + 4096, 4096);
-	EXPECT(process_vm_readv(getpid(), (struct iovec[]){ { to, 8192 } }, 1, &edge, 1, 0), 4096);
+	EXPECT(process_vm_readv(getpid(), (struct iovec[]){{to, 8192}}, 1, &edge, 1, 0), 4096);
 }
 
 static void priorities(void)

@@ -108,7 +108,7 @@ static void broken(void)
 
 	EXPECT(pipe(p), 0);
 	signal(SIGPIPE, on_pipe);
-	f = (struct pollfd){ p[1], POLLOUT, 0 };
+	f = (struct pollfd){p[1], POLLOUT, 0};
 	EXPECT(poll(&f, 1, 0), 1);
 	EXPECT(f.revents, POLLOUT);
 	close(p[0]);
@@ -121,7 +121,7 @@ static void broken(void)
 	EXPECT(f.revents, POLLOUT | POLLERR);
 	close(p[1]);
 	EXPECT(pipe(p), 0);
-	f = (struct pollfd){ p[0], POLLIN, 0 };
+	f = (struct pollfd){p[0], POLLIN, 0};
 	EXPECT(poll(&f, 1, 0), 0);
 	EXPECT(write(p[1], "x", 1), 1);
 	close(p[1]);
@@ -199,7 +199,7 @@ static void fifos(void)
 	EXPECT_ERR(open(path, O_WRONLY | O_NONBLOCK), ENXIO);
 	r = open(path, O_RDONLY | O_NONBLOCK);
 	EXPECT_TRUE(r >= 0);
-	struct pollfd f = { r, POLLIN, 0 };
+	struct pollfd f = {r, POLLIN, 0};
 	EXPECT(poll(&f, 1, 0), 0); /* no writer was there yet: no hang-up */
 	EXPECT(read(r, buf, 1), 0);
 	w = open(path, O_WRONLY | O_NONBLOCK);

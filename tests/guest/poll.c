@@ -36,8 +36,8 @@ static void on_signal(int sig)
 
 static void polling(void)
 {
-	struct pollfd f[3] = { { p[0], POLLIN, 99 }, { -1, POLLIN, 99 }, { 900, POLLIN, 99 } };
-	struct timespec start, t = { 0, 20000000 };
+	struct pollfd f[3] = {{p[0], POLLIN, 99}, {-1, POLLIN, 99}, {900, POLLIN, 99}};
+	struct timespec start, t = {0, 20000000};
 	struct rlimit limit;
 	pthread_t th;
 	char c;
@@ -65,15 +65,15 @@ static void polling(void)
 	EXPECT(read(p[0], &c, 1), 1);
 	EXPECT(syscall(SYS_ppoll, f, 1, &t, NULL, 8), 0);
 	EXPECT(t.tv_sec == 0 && t.tv_nsec == 0, 1); /* the call wrote back what was left */
-	t = (struct timespec){ 0, 1000000000 };
+	t = (struct timespec){0, 1000000000};
 	EXPECT_ERR(syscall(SYS_ppoll, f, 1, &t, NULL, 8), EINVAL);
-	t = (struct timespec){ -1, 0 };
+	t = (struct timespec){-1, 0};
 	EXPECT_ERR(syscall(SYS_ppoll, f, 1, &t, NULL, 8), EINVAL);
 	sigset_t none;
 	sigemptyset(&none);
 	EXPECT_ERR(syscall(SYS_ppoll, f, 1, NULL, &none, 4), EINVAL);
 	int file = open("/tmp/guest-poll", O_CREAT | O_RDWR, 0600);
-	struct pollfd r = { file, POLLIN | POLLOUT, 0 };
+	struct pollfd r = {file, POLLIN | POLLOUT, 0};
 	EXPECT(poll(&r, 1, -1), 1);
 	EXPECT(r.revents, POLLIN | POLLOUT);
 	close(file);
@@ -82,9 +82,9 @@ static void polling(void)
 
 static void masks(void)
 {
-	struct pollfd f = { p[0], POLLIN, 0 };
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct timespec t = { 5, 0 };
+	struct pollfd f = {p[0], POLLIN, 0};
+	struct sigaction sa = {.sa_handler = on_signal};
+	struct timespec t = {5, 0};
 	sigset_t block, none, now;
 
 	sigaction(SIGUSR1, &sa, NULL);
@@ -113,7 +113,7 @@ static void masks(void)
 static void selecting(void)
 {
 	fd_set in, out, ex;
-	struct timeval tv = { 0, 20000 };
+	struct timeval tv = {0, 20000};
 	char c;
 
 	FD_ZERO(&in);
@@ -131,11 +131,11 @@ static void selecting(void)
 	EXPECT(FD_ISSET(p[0], &in) && FD_ISSET(p[1], &out) && !FD_ISSET(p[0], &ex), 1);
 	EXPECT(read(p[0], &c, 1), 1);
 	EXPECT_ERR(select(-1, NULL, NULL, NULL, NULL), EINVAL);
-	tv = (struct timeval){ -1, 0 };
+	tv = (struct timeval){-1, 0};
 	EXPECT_ERR(select(0, NULL, NULL, NULL, &tv), EINVAL);
-	tv = (struct timeval){ 0, 0 };
+	tv = (struct timeval){0, 0};
 	EXPECT(select(0, NULL, NULL, NULL, &tv), 0);
-	tv = (struct timeval){ 0, 1000001 };
+	tv = (struct timeval){0, 1000001};
 	FD_SET(p[1], &out);
 	EXPECT(select(p[1] + 1, NULL, &out, NULL, &tv), 1);
 	int closed = dup(p[0]);
@@ -148,21 +148,21 @@ static void selecting(void)
 
 static int ep_add(int ep, int fd, uint32_t events)
 {
-	struct epoll_event e = { .events = events, .data.u64 = (uint64_t)fd };
+	struct epoll_event e = {.events = events, .data.u64 = (uint64_t)fd};
 
 	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
 }
 
 static int ep_mod(int ep, int fd, uint32_t events)
 {
-	struct epoll_event e = { .events = events, .data.u64 = (uint64_t)fd };
+	struct epoll_event e = {.events = events, .data.u64 = (uint64_t)fd};
 
 	return epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e);
 }
 
 static void epoll_errors(void)
 {
-	struct epoll_event e = { .events = EPOLLIN };
+	struct epoll_event e = {.events = EPOLLIN};
 	int ep = epoll_create1(EPOLL_CLOEXEC), file = open("/tmp", O_RDONLY);
 
 	EXPECT(fcntl(ep, F_GETFD), FD_CLOEXEC);
@@ -248,7 +248,7 @@ static void epoll_nested(void)
 	EXPECT(epoll_wait(b, e, 4, 5000), 1);
 	EXPECT(e[0].data.u64, (uint64_t)a);
 	pthread_join(t, NULL);
-	struct pollfd f = { b, POLLIN, 0 };
+	struct pollfd f = {b, POLLIN, 0};
 	EXPECT(poll(&f, 1, 0), 1);
 	EXPECT(read(p[0], &c, 1), 1);
 	EXPECT(poll(&f, 1, 0), 0);
@@ -268,7 +268,7 @@ static void epoll_many(void)
 {
 	struct epoll_event e[64];
 	int ep = epoll_create1(0), fds[100][2], seen = 0;
-	struct timespec t = { 0, 1000000000 };
+	struct timespec t = {0, 1000000000};
 
 	for (int i = 0; i < 100; i++)
 		if (pipe(fds[i]) || ep_add(ep, fds[i][0], EPOLLIN))
@@ -285,7 +285,7 @@ static void epoll_many(void)
 	close(fds[10][1]);
 	EXPECT(epoll_wait(ep, e, 64, 0), 9);
 	EXPECT_ERR(syscall(SYS_epoll_pwait2, ep, e, 64, &t, NULL, 8), EINVAL);
-	t = (struct timespec){ 0, 0 };
+	t = (struct timespec){0, 0};
 	EXPECT(syscall(SYS_epoll_pwait2, ep, e, 4, &t, NULL, 8), 4);
 	close(ep);
 	for (int i = 0; i < 100; i++) {

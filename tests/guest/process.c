@@ -40,7 +40,7 @@ static void test_ids(void)
 
 static void test_creds(void)
 {
-	gid_t groups[64], set[3] = { 30, 10, 20 };
+	gid_t groups[64], set[3] = {30, 10, 20};
 	uid_t r, e, s;
 
 	EXPECT(setgroups(3, set), 0);
@@ -80,7 +80,7 @@ static void test_creds(void)
 
 static void test_capabilities(void)
 {
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2], less[2];
 
 	EXPECT(syscall(SYS_capget, &header, data), 0);
@@ -192,7 +192,7 @@ static void test_limits(void)
 
 static void test_sched(void)
 {
-	struct sched_param param = { .sched_priority = 0 };
+	struct sched_param param = {.sched_priority = 0};
 	struct timespec ts;
 	cpu_set_t set;
 	unsigned cpu = 99, node = 99;

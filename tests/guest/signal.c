@@ -42,14 +42,14 @@ static void on_stack(int sig)
 
 static int action(int sig, void (*handler)(int), int flags)
 {
-	struct sigaction sa = { .sa_handler = handler, .sa_flags = flags };
+	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
 
 	return sigaction(sig, &sa, NULL);
 }
 
 static int action_info(int sig, void (*handler)(int, siginfo_t *, void *), int flags)
 {
-	struct sigaction sa = { .sa_sigaction = handler, .sa_flags = flags | SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = handler, .sa_flags = flags | SA_SIGINFO};
 
 	return sigaction(sig, &sa, NULL);
 }
@@ -182,7 +182,7 @@ static void test_waiting(void)
 {
 	sigset_t set, old;
 	siginfo_t info;
-	struct timespec soon = { 0, 1000000 }, none = { 0, 0 }, bad = { 0, 1000000000 };
+	struct timespec soon = {0, 1000000}, none = {0, 0}, bad = {0, 1000000000};
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
@@ -199,7 +199,7 @@ static void test_waiting(void)
 	/* Interrupted by another signal's handler. */
 	action(SIGALRM, count, 0);
 	caught = 0;
-	struct itimerval soon_alarm = { .it_value = { 0, 5000 } };
+	struct itimerval soon_alarm = {.it_value = {0, 5000}};
 	setitimer(ITIMER_REAL, &soon_alarm, NULL);
 	EXPECT_ERR(sigwaitinfo(&set, &info), EINTR);
 	EXPECT(caught, 1);
@@ -241,8 +241,8 @@ static void feed(int sig)
 
 static void test_restart(void)
 {
-	struct itimerval soon = { .it_value = { 0, 5000 } };
-	struct timespec left = { 9, 9 }, half = { 0, 500000000 };
+	struct itimerval soon = {.it_value = {0, 5000}};
+	struct timespec left = {9, 9}, half = {0, 500000000};
 	char c;
 
 	EXPECT(pipe(pipe_fds), 0);
@@ -262,7 +262,7 @@ static void test_restart(void)
 	/* An ignored signal doesn't disturb. */
 	signal(SIGALRM, SIG_IGN);
 	setitimer(ITIMER_REAL, &soon, NULL);
-	struct timespec short_sleep = { 0, 20000000 };
+	struct timespec short_sleep = {0, 20000000};
 	EXPECT(nanosleep(&short_sleep, NULL), 0);
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
@@ -272,7 +272,7 @@ static char altstack[65536];
 
 static void test_altstack(void)
 {
-	stack_t ss = { .ss_sp = altstack, .ss_size = sizeof(altstack) }, old;
+	stack_t ss = {.ss_sp = altstack, .ss_size = sizeof(altstack)}, old;
 
 	EXPECT(sigaltstack(NULL, &old), 0);
 	EXPECT(old.ss_flags, SS_DISABLE);
@@ -286,7 +286,7 @@ static void test_altstack(void)
 	action(SIGUSR1, on_stack, 0);
 	raise(SIGUSR1);
 	EXPECT_TRUE(handler_sp < (uintptr_t)altstack || handler_sp >= (uintptr_t)altstack + sizeof(altstack));
-	stack_t small = { .ss_sp = altstack, .ss_size = 1024 }, wrong = { .ss_sp = altstack, .ss_size = sizeof(altstack), .ss_flags = 64 };
+	stack_t small = {.ss_sp = altstack, .ss_size = 1024}, wrong = {.ss_sp = altstack, .ss_size = sizeof(altstack), .ss_flags = 64};
 	EXPECT_ERR(sigaltstack(&small, NULL), ENOMEM);
 	EXPECT_ERR(sigaltstack(&wrong, NULL), EINVAL);
 	EXPECT_ERR(syscall(SYS_sigaltstack, 1, NULL), EFAULT);
@@ -300,7 +300,7 @@ static volatile int nested_depth, nested_max, nested_raises, nested_runs, on_sta
 
 static void altstack_inside(int sig)
 {
-	stack_t ss = { .ss_sp = altstack, .ss_size = sizeof(altstack) }, old;
+	stack_t ss = {.ss_sp = altstack, .ss_size = sizeof(altstack)}, old;
 
 	sigaltstack(NULL, &old);
 	on_stack_error = old.ss_flags;
@@ -330,7 +330,7 @@ static void nested(int sig)
 
 static void test_nesting(void)
 {
-	stack_t ss = { .ss_sp = altstack, .ss_size = sizeof(altstack) };
+	stack_t ss = {.ss_sp = altstack, .ss_size = sizeof(altstack)};
 
 	nested_raises = 2;
 	action(SIGUSR1, nested, SA_NODEFER);
@@ -386,16 +386,34 @@ static int faults(void (*fn)(void))
 }
 
 static char *page;
-static void read_null(void) { *(volatile int *)0x10; }
-static void write_read_only(void) { *(volatile char *)page = 1; }
-static void divide(void) { __asm__ volatile("xor %%edx, %%edx; xor %%ecx, %%ecx; mov $1, %%eax; div %%ecx" ::: "eax", "ecx", "edx"); }
-static void undefined(void) { __asm__ volatile("ud2"); }
-static void non_canonical(void) { *(volatile int *)0x8000000000000000ul; }
-static void breakpoint(void) { __asm__ volatile("int3"); }
+static void read_null(void)
+{
+	*(volatile int *)0x10;
+}
+static void write_read_only(void)
+{
+	*(volatile char *)page = 1;
+}
+static void divide(void)
+{
+	__asm__ volatile("xor %%edx, %%edx; xor %%ecx, %%ecx; mov $1, %%eax; div %%ecx" ::: "eax", "ecx", "edx");
+}
+static void undefined(void)
+{
+	__asm__ volatile("ud2");
+}
+static void non_canonical(void)
+{
+	*(volatile int *)0x8000000000000000ul;
+}
+static void breakpoint(void)
+{
+	__asm__ volatile("int3");
+}
 
 static void test_faults(void)
 {
-	static const int signals[] = { SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGBUS };
+	static const int signals[] = {SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGBUS};
 
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		action_info(signals[i], fault, 0);
@@ -445,7 +463,7 @@ static void test_frame(void)
 {
 	long rbx = 1;
 	sigset_t now;
-	unsigned lanes[4] = { 1, 2, 3, 4 }, after[4], csr = 0x1f80 | 0x6000, csr_after;
+	unsigned lanes[4] = {1, 2, 3, 4}, after[4], csr = 0x1f80 | 0x6000, csr_after;
 	long double pi = 0;
 
 	action_info(SIGILL, skip_instruction, 0);
@@ -460,10 +478,11 @@ static void test_frame(void)
 	action_info(SIGUSR1, use_vectors, 0);
 	pid_t pid = getpid(), tid = gettid();
 	long r;
-	__asm__ volatile("ldmxcsr %[csr]\n movdqu %[in], %%xmm5\n fldpi\n syscall\n fstpt %[pi]\n movdqu %%xmm5, %[out]\n stmxcsr %[csr_after]"
-			 : "=a"(r), [pi] "=m"(pi), [out] "=m"(after), [csr_after] "=m"(csr_after)
-			 : [csr] "m"(csr), [in] "m"(lanes), "a"(SYS_tgkill), "D"(pid), "S"(tid), "d"(SIGUSR1)
-			 : "rcx", "r11", "xmm5", "memory");
+	__asm__ volatile(
+		"ldmxcsr %[csr]\n movdqu %[in], %%xmm5\n fldpi\n syscall\n fstpt %[pi]\n movdqu %%xmm5, %[out]\n stmxcsr %[csr_after]"
+		: "=a"(r), [pi] "=m"(pi), [out] "=m"(after), [csr_after] "=m"(csr_after)
+		: [csr] "m"(csr), [in] "m"(lanes), "a"(SYS_tgkill), "D"(pid), "S"(tid), "d"(SIGUSR1)
+		: "rcx", "r11", "xmm5", "memory");
 	unsigned plain = 0x1f80;
 	__asm__ volatile("ldmxcsr %0" ::"m"(plain));
 	EXPECT(r, 0);

@@ -37,8 +37,8 @@ static void spin(long long ns)
 
 static void test_clocks(void)
 {
-	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
-		CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI };
+	static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
+		CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI};
 	struct timespec ts;
 	struct timeval tv;
 
@@ -74,7 +74,7 @@ static void test_clocks(void)
 	struct timespec raw;
 	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &raw); /* the call and the vDSO agree */
 	EXPECT_TRUE(raw.tv_sec * 1000000000ll + raw.tv_nsec >= b && now_ns(CLOCK_MONOTONIC) >= raw.tv_sec * 1000000000ll + raw.tv_nsec);
-	struct timex tx = { .modes = 0 };
+	struct timex tx = {.modes = 0};
 	EXPECT_TRUE(adjtimex(&tx) >= 0);
 	EXPECT(tx.tick, 10000);
 	EXPECT_ERR(syscall(SYS_adjtimex, 1), EFAULT);
@@ -88,7 +88,7 @@ static void test_clocks(void)
 
 static void test_sleep(void)
 {
-	struct timespec ts = { 0, 3000000 }, left = { 7, 7 };
+	struct timespec ts = {0, 3000000}, left = {7, 7};
 	long long start = now_ns(CLOCK_MONOTONIC);
 
 	EXPECT(nanosleep(&ts, &left), 0);
@@ -98,10 +98,10 @@ static void test_sleep(void)
 	EXPECT_ERR(nanosleep(&ts, NULL), EINVAL);
 	ts.tv_nsec = -1;
 	EXPECT_ERR(nanosleep(&ts, NULL), EINVAL);
-	ts = (struct timespec){ -1, 0 };
+	ts = (struct timespec){-1, 0};
 	EXPECT_ERR(nanosleep(&ts, NULL), EINVAL);
 	EXPECT_ERR(syscall(SYS_nanosleep, 1, NULL), EFAULT);
-	ts = (struct timespec){ 0, 0 };
+	ts = (struct timespec){0, 0};
 	EXPECT(nanosleep(&ts, NULL), 0);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	ts.tv_nsec += 2000000;
@@ -109,7 +109,7 @@ static void test_sleep(void)
 		ts.tv_sec++, ts.tv_nsec -= 1000000000;
 	EXPECT(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &ts, NULL), 0);
 	EXPECT_TRUE(now_ns(CLOCK_REALTIME) >= ts.tv_sec * 1000000000ll + ts.tv_nsec);
-	ts = (struct timespec){ 1, 0 };
+	ts = (struct timespec){1, 0};
 	EXPECT(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL), 0); /* long past */
 	EXPECT_ERR(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &ts, NULL), EOPNOTSUPP);
 	EXPECT_ERR(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_COARSE, 0, &ts, NULL), EOPNOTSUPP);
@@ -120,7 +120,7 @@ static void test_sleep(void)
 
 static void test_itimer(void)
 {
-	struct itimerval value = { { 0, 2000 }, { 0, 2000 } }, old, off = { 0 };
+	struct itimerval value = {{0, 2000}, {0, 2000}}, old, off = {0};
 
 	ticks = 0;
 	EXPECT(setitimer(ITIMER_REAL, &value, NULL), 0);
@@ -143,7 +143,7 @@ static void test_itimer(void)
 	EXPECT(alarm(0), 0);
 	/* CPU time: only while running. */
 	ticks = 0;
-	value = (struct itimerval){ { 0, 0 }, { 0, 100000 } };
+	value = (struct itimerval){{0, 0}, {0, 100000}};
 	EXPECT(setitimer(ITIMER_PROF, &value, NULL), 0);
 	usleep(20000);
 	EXPECT(ticks, 0);
@@ -179,8 +179,8 @@ static void test_short_timers(void)
 
 static void test_posix_timers(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 5 };
-	struct itimerspec value = { { 0, 2000000 }, { 0, 2000000 } }, old;
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 5};
+	struct itimerspec value = {{0, 2000000}, {0, 2000000}}, old;
 	sigset_t set;
 	siginfo_t info;
 	timer_t timer;
@@ -212,12 +212,12 @@ static void test_posix_timers(void)
 	EXPECT_ERR(syscall(SYS_timer_delete, 12345), EINVAL);
 	EXPECT_ERR(syscall(SYS_timer_gettime, 12345, &old), EINVAL);
 	EXPECT_ERR(syscall(SYS_timer_getoverrun, -1), EINVAL);
-	struct timespec none = { 0, 0 };
+	struct timespec none = {0, 0};
 	while (sigtimedwait(&set, &info, &none) > 0)
 		;
 	/* Absolute, in the past: at once. */
 	EXPECT(timer_create(CLOCK_REALTIME, &event, &timer), 0);
-	value = (struct itimerspec){ { 0, 0 }, { 1, 0 } };
+	value = (struct itimerspec){{0, 0}, {1, 0}};
 	EXPECT(timer_settime(timer, TIMER_ABSTIME, &value, NULL), 0);
 	EXPECT(sigwaitinfo(&set, &info), SIGRTMIN);
 	value.it_value.tv_nsec = 1000000000;
@@ -226,7 +226,7 @@ static void test_posix_timers(void)
 	timer_delete(timer);
 	/* CPU time of the process. */
 	EXPECT(timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer), 0);
-	value = (struct itimerspec){ { 0, 0 }, { 0, 5000000 } };
+	value = (struct itimerspec){{0, 0}, {0, 5000000}};
 	timer_settime(timer, 0, &value, NULL);
 	spin(30000000);
 	EXPECT(sigtimedwait(&set, &info, &none), SIGRTMIN);
@@ -240,7 +240,7 @@ static void test_posix_timers(void)
 	EXPECT_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), EINVAL);
 	event.sigev_notify = SIGEV_NONE;
 	EXPECT(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), 0);
-	value = (struct itimerspec){ { 0, 0 }, { 100, 0 } };
+	value = (struct itimerspec){{0, 0}, {100, 0}};
 	EXPECT(syscall(SYS_timer_settime, id, 0, &value, NULL), 0);
 	EXPECT(syscall(SYS_timer_gettime, id, &old), 0);
 	EXPECT_TRUE(old.it_value.tv_sec == 99 || old.it_value.tv_sec == 100);
@@ -255,7 +255,7 @@ static void test_posix_timers(void)
 	EXPECT_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, 1, &id), EFAULT);
 	EXPECT_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, 1), EFAULT);
 	EXPECT(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), 0); /* SIGALRM by default */
-	value = (struct itimerspec){ { 0, 0 }, { 0, 1000000 } };
+	value = (struct itimerspec){{0, 0}, {0, 1000000}};
 	ticks = 0;
 	EXPECT(syscall(SYS_timer_settime, id, 0, &value, NULL), 0);
 	while (!ticks)
@@ -291,14 +291,14 @@ static void test_cpu_clocks(void)
 	EXPECT_TRUE(ts.tv_sec == 0 && ts.tv_nsec < 100000000);
 	pthread_join(thread, NULL);
 	EXPECT_ERR(clock_gettime(clock, &ts), EINVAL);
-	ts = (struct timespec){ 0, 2000000 };
+	ts = (struct timespec){0, 2000000};
 	EXPECT_ERR(syscall(SYS_clock_settime, CLOCK_PROCESS_CPUTIME_ID, &ts), EINVAL);
 	EXPECT_ERR(syscall(SYS_clock_settime, -6, &ts), EPERM);
 }
 
 int main(void)
 {
-	struct sigaction sa = { .sa_sigaction = tick, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO};
 
 	sigaction(SIGALRM, &sa, NULL);
 	sigaction(SIGPROF, &sa, NULL);

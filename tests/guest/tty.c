@@ -16,7 +16,7 @@ static char buf[10000];
 
 static int events_of(int fd)
 {
-	struct pollfd f = { fd, POLLIN | POLLOUT, 0 };
+	struct pollfd f = {fd, POLLIN | POLLOUT, 0};
 
 	poll(&f, 1, 0);
 	return f.revents;
@@ -179,7 +179,7 @@ static void raw(void)
 
 static void windows(void)
 {
-	struct winsize w = { 24, 80, 1, 2 }, got = { 9, 9, 9, 9 };
+	struct winsize w = {24, 80, 1, 2}, got = {9, 9, 9, 9};
 
 	EXPECT(ioctl(m, TIOCGWINSZ, &got), 0);
 	EXPECT(got.ws_row == 0 && got.ws_col == 0, 1);

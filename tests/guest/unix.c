@@ -18,7 +18,7 @@ static char buf[400000];
 
 static struct sockaddr_un path_name(const char *path)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 
 	strcpy(a.sun_path, path);
 	return a;
@@ -53,7 +53,7 @@ static int set_option(int fd, int name, int v)
 
 static int events_of(int fd)
 {
-	struct pollfd f = { fd, POLLIN | POLLOUT | POLLRDHUP, 0 };
+	struct pollfd f = {fd, POLLIN | POLLOUT | POLLRDHUP, 0};
 
 	poll(&f, 1, 0);
 	return f.revents;
@@ -112,7 +112,7 @@ static void streams(void)
 	EXPECT_ERR(recv(s[1], buf, 100, MSG_DONTWAIT), EAGAIN);
 	EXPECT_ERR(recv(s[1], buf, 1, MSG_OOB | MSG_DONTWAIT), EINVAL);
 	EXPECT_ERR(send(s[0], bad_pointer, 4, 0), EFAULT);
-	EXPECT_ERR(sendto(s[0], "x", 1, 0, (struct sockaddr *)&(struct sockaddr_un){ AF_UNIX, "x" }, 4), EISCONN);
+	EXPECT_ERR(sendto(s[0], "x", 1, 0, (struct sockaddr *)&(struct sockaddr_un){AF_UNIX, "x"}, 4), EISCONN);
 	EXPECT(shutdown(s[0], SHUT_WR), 0);
 	EXPECT(recv(s[1], buf, 1, 0), 0);
 	EXPECT(events_of(s[1]), POLLIN | POLLOUT | POLLRDHUP);
@@ -161,7 +161,7 @@ static void *send_pieces(void *arg)
 
 static void blocking(void)
 {
-	struct timeval tv = { 0, 20000 };
+	struct timeval tv = {0, 20000};
 	pthread_t t;
 	void *got;
 
@@ -171,7 +171,7 @@ static void blocking(void)
 	pthread_join(t, NULL);
 	EXPECT(setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
 	EXPECT_ERR(recv(pair[1], buf, 1, 0), EAGAIN);
-	tv = (struct timeval){ 0, 0 };
+	tv = (struct timeval){0, 0};
 	EXPECT(setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
 	pthread_create(&t, NULL, drain, NULL);
 	EXPECT(send(pair[0], buf, sizeof(buf), 0), sizeof(buf)); /* more than the buffer takes at once */
@@ -203,7 +203,7 @@ static void names(void)
 	EXPECT_ERR(connect_to(c, path), ENOENT);
 	EXPECT_ERR(listen(l, 1), EINVAL); /* no name yet */
 	EXPECT_ERR(connect_to(c, "/tmp"), ECONNREFUSED);
-	EXPECT_ERR(bind(l, (struct sockaddr *)&(struct sockaddr_un){ AF_INET, "x" }, 10), EINVAL);
+	EXPECT_ERR(bind(l, (struct sockaddr *)&(struct sockaddr_un){AF_INET, "x"}, 10), EINVAL);
 	EXPECT_ERR(bind(l, bad_pointer, 10), EFAULT);
 	EXPECT_ERR(bind_to(l, "/tmp/no-such-folder/x"), ENOENT);
 	umask(022);
@@ -269,7 +269,7 @@ static void names(void)
 
 static void abstract_names(void)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "\0guest-abstract" }, got;
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "\0guest-abstract"}, got;
 	socklen_t len = offsetof(struct sockaddr_un, sun_path) + 15, got_len = sizeof(got);
 	int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), d = socket(AF_UNIX, SOCK_DGRAM, 0);
 
@@ -282,7 +282,7 @@ static void abstract_names(void)
 	EXPECT(getpeername(c, (struct sockaddr *)&got, &got_len), 0);
 	EXPECT(got_len, len);
 	EXPECT(memcmp(&got, &a, len), 0);
-	EXPECT(bind(d, (struct sockaddr *)&(sa_family_t){ AF_UNIX }, 2), 0);
+	EXPECT(bind(d, (struct sockaddr *)&(sa_family_t){AF_UNIX}, 2), 0);
 	got_len = sizeof(got);
 	EXPECT(getsockname(d, (struct sockaddr *)&got, &got_len), 0);
 	EXPECT(got_len, 2 + 6); /* the kernel's choice: five digits behind a NUL */
@@ -317,8 +317,8 @@ static void datagrams(void)
 	EXPECT(recv(r, buf, 10, 0), 0);
 	EXPECT(recv(r, buf, 2, MSG_PEEK), 2);
 	EXPECT(recv(r, buf, 2, MSG_PEEK | MSG_TRUNC), 5);
-	struct iovec iov = { buf, 3 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {buf, 3};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 	EXPECT(recvmsg(r, &m, 0), 3);
 	EXPECT(m.msg_flags, MSG_TRUNC);
 	EXPECT_ERR(recv(r, buf, 1, MSG_DONTWAIT), EAGAIN);
@@ -364,9 +364,13 @@ static void datagrams(void)
 
 static long send_fds(int s, const int *fds, unsigned count, const char *data, size_t len)
 {
-	union { char room[CMSG_SPACE(4 * sizeof(int))]; struct cmsghdr align; } control;
-	struct iovec iov = { (void *)data, len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	union {
+		char room[CMSG_SPACE(4 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {(void *)data, len};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	memset(&control, 0, sizeof(control));
@@ -378,15 +382,18 @@ static long send_fds(int s, const int *fds, unsigned count, const char *data, si
 }
 
 static struct msghdr received;
-static union { char room[256]; struct cmsghdr align; } control;
+static union {
+	char room[256];
+	struct cmsghdr align;
+} control;
 
 /* Returns the bytes; the descriptors go to fds. */
 static long receive(int s, int *fds, unsigned room, int flags)
 {
 	static struct iovec iov;
 
-	iov = (struct iovec){ buf, 100 };
-	received = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = room };
+	iov = (struct iovec){buf, 100};
+	received = (struct msghdr){.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = room};
 	long n = recvmsg(s, &received, flags);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&received); c && fds; c = CMSG_NXTHDR(&received, c))
 		if (c->cmsg_type == SCM_RIGHTS)
@@ -396,7 +403,7 @@ static long receive(int s, int *fds, unsigned room, int flags)
 
 static void rights(void)
 {
-	int s[2], p[2], got[4] = { -1, -1, -1, -1 };
+	int s[2], p[2], got[4] = {-1, -1, -1, -1};
 
 	EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
 	EXPECT(pipe(p), 0);
@@ -432,7 +439,7 @@ static void rights(void)
 	EXPECT(received.msg_controllen, 0);
 	EXPECT(send_fds(s[0], s, 1, "lost", 4), 4);
 	EXPECT(read(s[1], buf, 10), 4); /* read() drops them */
-	EXPECT_ERR(send_fds(s[0], &(int){ 0x7fff }, 1, "x", 1), EBADF);
+	EXPECT_ERR(send_fds(s[0], &(int){0x7fff}, 1, "x", 1), EBADF);
 	/* a cycle that nobody can reach any more */
 	EXPECT(send_fds(s[0], s, 2, "self", 4), 4);
 	close(s[0]);
@@ -467,8 +474,8 @@ static void credentials(void)
 static void options(void)
 {
 	int s = socket(AF_UNIX, SOCK_STREAM, 0), v = 5;
-	struct timeval tv = { 3, 500000 };
-	struct linger l = { 1, 7 };
+	struct timeval tv = {3, 500000};
+	struct linger l = {1, 7};
 	socklen_t len = sizeof(tv);
 
 	EXPECT(option(s, SO_SNDBUF), 212992);
@@ -483,13 +490,13 @@ static void options(void)
 	EXPECT(option(s, SO_KEEPALIVE), 0);
 	EXPECT(option(s, SO_RCVLOWAT), 1);
 	EXPECT(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
-	tv = (struct timeval){ 0, 0 };
+	tv = (struct timeval){0, 0};
 	EXPECT(getsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, &len), 0);
 	EXPECT(tv.tv_sec == 3 && tv.tv_usec == 500000, 1);
 	tv.tv_usec = 1000000;
 	EXPECT_ERR(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), EDOM);
 	EXPECT(setsockopt(s, SOL_SOCKET, SO_LINGER, &l, sizeof(l)), 0);
-	l = (struct linger){ 0, 0 };
+	l = (struct linger){0, 0};
 	len = sizeof(l);
 	EXPECT(getsockopt(s, SOL_SOCKET, SO_LINGER, &l, &len), 0);
 	EXPECT(l.l_onoff == 1 && l.l_linger == 7, 1);
@@ -511,20 +518,20 @@ static void options(void)
 
 static void many(void)
 {
-	struct mmsghdr m[4] = { 0 };
+	struct mmsghdr m[4] = {0};
 	struct iovec iov[4];
 	char in[4][8];
 	int s[2];
 
 	EXPECT(socketpair(AF_UNIX, SOCK_DGRAM, 0, s), 0);
 	for (int i = 0; i < 4; i++) {
-		iov[i] = (struct iovec){ "abcdefg", (size_t)i + 1 };
-		m[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1 };
+		iov[i] = (struct iovec){"abcdefg", (size_t)i + 1};
+		m[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i], .msg_iovlen = 1};
 	}
 	EXPECT(sendmmsg(s[0], m, 3, 0), 3);
 	EXPECT(m[2].msg_len, 3);
 	for (int i = 0; i < 4; i++)
-		iov[i] = (struct iovec){ in[i], 8 };
+		iov[i] = (struct iovec){in[i], 8};
 	EXPECT(recvmmsg(s[1], m, 4, MSG_WAITFORONE, NULL), 3);
 	EXPECT(m[0].msg_len, 1);
 	EXPECT(m[2].msg_len, 3);

@@ -15,18 +15,18 @@ void fake_platform_start(uint64_t memory_bytes, uint64_t image_bytes);
 
 extern struct vb_boot fake_boot;
 extern unsigned fake_klog_count;
-extern unsigned fake_host_calls;  /* map, unmap, protect and discard calls so far */
-extern int fake_host_error;       /* not 0: what the map calls return, without doing anything */
+extern unsigned fake_host_calls;   /* map, unmap, protect and discard calls so far */
+extern int fake_host_error;        /* not 0: what the map calls return, without doing anything */
 extern unsigned fake_failure_rate; /* not 0: one of so many heap allocations and map calls fails */
-extern uint64_t fake_now_ns;      /* all clocks */
+extern uint64_t fake_now_ns;       /* all clocks */
 
 /* TAP output. */
 extern int tap_count, tap_failed;
-#define OK(cond)                                                                                                       \
-	do {                                                                                                           \
-		bool ok_ = (cond);                                                                                     \
-		tap_failed += !ok_;                                                                                    \
-		printf("%sok %d - %s (%s:%d)\n", ok_ ? "" : "not ", ++tap_count, #cond, __FILE__, __LINE__);           \
+#define OK(cond)                                                                                                                           \
+	do {                                                                                                                               \
+		bool ok_ = (cond);                                                                                                         \
+		tap_failed += !ok_;                                                                                                        \
+		printf("%sok %d - %s (%s:%d)\n", ok_ ? "" : "not ", ++tap_count, #cond, __FILE__, __LINE__);                               \
 	} while (0)
 static inline int tap_done(void)
 {

@@ -5,7 +5,7 @@
 #include "kernel/time/time.h"
 
 #define TIMERS 500
-#define STEPS 20000
+#define STEPS  20000
 
 static uint64_t clock_now, last_fired;
 static int fired, disordered, early;
@@ -13,7 +13,10 @@ static int fired, disordered, early;
 uint64_t platform_clock_ns(int clock);
 void task_want_work(void);
 void task_want_work(void) {}
-uint64_t platform_clock_ns(int clock) { return clock_now; }
+uint64_t platform_clock_ns(int clock)
+{
+	return clock_now;
+}
 
 static void fire(struct ktimer *t)
 {
@@ -56,11 +59,11 @@ int main(void)
 	last_fired = 0;
 	timers_run();
 	lost += fired;
-	struct k_timespec huge = { INT64_MAX, 999999999 };
-	int results[] = { wrong_first == 0, disordered == 0, early == 0, lost == 0, timers_next_ns() == NO_DEADLINE,
-		timespec_to_ns(&huge) == NO_DEADLINE, deadline_after(NO_DEADLINE) == NO_DEADLINE };
-	static const char *const names[] = { "the next deadline is the earliest", "timers fire in order", "no timer fires early",
-		"every pending timer fires", "the queue is empty at the end", "a huge time saturates", "a huge delay saturates" };
+	struct k_timespec huge = {INT64_MAX, 999999999};
+	int results[] = {wrong_first == 0, disordered == 0, early == 0, lost == 0, timers_next_ns() == NO_DEADLINE,
+		timespec_to_ns(&huge) == NO_DEADLINE, deadline_after(NO_DEADLINE) == NO_DEADLINE};
+	static const char *const names[] = {"the next deadline is the earliest", "timers fire in order", "no timer fires early",
+		"every pending timer fires", "the queue is empty at the end", "a huge time saturates", "a huge delay saturates"};
 	int bad = 0;
 	for (unsigned i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
 		printf("%sok %u - %s\n", results[i] ? "" : "not ", i + 1, names[i]);

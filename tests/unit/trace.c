@@ -36,7 +36,10 @@ long string_from_user(char *dst, uint64_t src, size_t size)
 }
 
 void debug_call_done(void) {}
-void debug_thread_gone(struct task *t) { (void)t; }
+void debug_thread_gone(struct task *t)
+{
+	(void)t;
+}
 void *kmalloc(size_t n)
 {
 	return malloc(n);

@@ -12,7 +12,7 @@
 #include <vauban/message.h>
 
 uint8_t host_interrupted;
-static uint64_t timer_armed_ns = UINT64_MAX;   /* deadline of the host timer */
+static uint64_t timer_armed_ns = UINT64_MAX; /* deadline of the host timer */
 
 long stub_call(long nr, long a, long b, long c, long d, long e, long f);
 long stub_wait(long nr, long a, long b, long c, long d, long e, long f);
@@ -23,7 +23,7 @@ enum host_call_index {
 };
 
 /* `how` is stub_call, or stub_wait for calls that may block. */
-#define CALL(how, name, a, b, c, d, e, f)                                                                              \
+#define CALL(how, name, a, b, c, d, e, f)                                                                                                  \
 	(stats->host_call[HOST_##name]++, how(__NR_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
 
 /* --- memory --- */
@@ -68,9 +68,10 @@ void platform_clock_init(uint64_t vdso_clock_gettime)
 
 uint64_t platform_clock_ns(int clock)
 {
-	struct k_timespec ts = { 0, 0 };
+	struct k_timespec ts = {0, 0};
 	/* Only the clocks that the vDSO answers itself: its own fall-back call would be taken for one of the program's. */
-	if (host_clock_gettime && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_BOOTTIME))
+	if (host_clock_gettime &&
+		(clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_BOOTTIME))
 		host_clock_gettime(clock, &ts);
 	else
 		CALL(stub_call, clock_gettime, clock, &ts, 0, 0, 0, 0);
@@ -84,7 +85,7 @@ void platform_set_timer(uint64_t deadline_ns)
 		return;
 	uint64_t now = now_monotonic_ns(), us = deadline_ns <= now ? 1 : (deadline_ns - now + 999) / 1000;
 	us = vb_min(us, 3600ull * 1000000);
-	uint64_t value[4] = { 0, 0, us / 1000000, us % 1000000 };
+	uint64_t value[4] = {0, 0, us / 1000000, us % 1000000};
 	timer_armed_ns = now + us * 1000; /* before the call: it may fire at once */
 	CALL(stub_call, setitimer, 0 /* ITIMER_REAL */, value, 0, 0, 0, 0);
 }
@@ -105,19 +106,25 @@ void host_timer_fired(void)
 
 unsigned platform_wait(unsigned events, uint64_t deadline_ns)
 {
-	static const struct { unsigned event; int fd; short mask; } sources[] = {
-		{ WAIT_MONITOR, VB_FD_MONITOR, POLLIN }, { WAIT_STDIN, VB_FD_STDIN, POLLIN },
-		{ WAIT_STDOUT, VB_FD_STDOUT, POLLOUT }, { WAIT_STDERR, VB_FD_STDERR, POLLOUT },
+	static const struct {
+		unsigned event;
+		int fd;
+		short mask;
+	} sources[] = {
+		{WAIT_MONITOR, VB_FD_MONITOR, POLLIN},
+		{WAIT_STDIN, VB_FD_STDIN, POLLIN},
+		{WAIT_STDOUT, VB_FD_STDOUT, POLLOUT},
+		{WAIT_STDERR, VB_FD_STDERR, POLLOUT},
 	};
 	struct pollfd fds[VB_ARRAY_LEN(sources)];
 	unsigned bits[VB_ARRAY_LEN(sources)], count = 0, ready = 0;
 	for (unsigned i = 0; i < VB_ARRAY_LEN(sources); i++) {
 		if (!(events & sources[i].event))
 			continue;
-		fds[count] = (struct pollfd){ .fd = sources[i].fd, .events = sources[i].mask };
+		fds[count] = (struct pollfd){.fd = sources[i].fd, .events = sources[i].mask};
 		bits[count++] = sources[i].event;
 	}
-	struct k_timespec timeout = { 0, 0 };
+	struct k_timespec timeout = {0, 0};
 	if (deadline_ns && deadline_ns != NO_DEADLINE) {
 		uint64_t now = now_monotonic_ns();
 		if (deadline_ns > now)
@@ -150,7 +157,7 @@ void platform_send(const void *header, size_t header_len, const void *payload, s
 	for (;;) {
 		long r = CALL(stub_call, write, VB_FD_MONITOR, packet, header_len + len, 0, 0, 0);
 		if (r == -EAGAIN) { /* the monitor is slow: wait for it, its messages can wait too */
-			struct pollfd out = { .fd = VB_FD_MONITOR, .events = POLLOUT };
+			struct pollfd out = {.fd = VB_FD_MONITOR, .events = POLLOUT};
 			CALL(stub_call, ppoll, &out, 1, NULL, 0, 8, 0);
 		} else if (r != -EINTR) {
 			if (r < 0) /* no monitor, no cell */

@@ -11,8 +11,8 @@
 /* entry.S */
 extern char usercopy_begin[], usercopy_end[], usercopy_fault[]; /* the only kernel code that may fault on user memory */
 extern char exit_begin[], exit_end[], exit_retry[];             /* between the last look at need_work and user code */
-void entry_from_call(void);  /* where trampolines jump to: rcx return address, rax number */
-void entry_from_signal(void); /* on the kernel stack, registers stored: serve `trap`, then return to user space */
+void entry_from_call(void);                                     /* where trampolines jump to: rcx return address, rax number */
+void entry_from_signal(void);   /* on the kernel stack, registers stored: serve `trap`, then return to user space */
 extern uint64_t cpu_kstack_top; /* of the running task: where entries put the user registers */
 extern char stub_call_ip[], stub_wait_begin[], stub_wait_ip[], stub_wait_interrupted[], stub_sigreturn[], stub_sigreturn_ip[];
 

@@ -5,7 +5,7 @@
 
 #include "kernel/task/task_private.h"
 
-#define XSTATE_TILES (3ull << 17) /* AMX: tile configuration and data */
+#define XSTATE_TILES      (3ull << 17) /* AMX: tile configuration and data */
 #define XSTATE_HEADER_END 576u
 
 uint32_t platform_xstate_bytes;
@@ -42,16 +42,28 @@ void xstate_init(void)
 void platform_xstate_save(void *area)
 {
 	memset((char *)area + 512, 0, 64);
-	__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)platform_xstate_mask), "d"((uint32_t)(platform_xstate_mask >> 32)) : "memory");
+	__asm__ volatile("xsave64 (%0)"
+			 :
+			 : "r"(area), "a"((uint32_t)platform_xstate_mask), "d"((uint32_t)(platform_xstate_mask >> 32))
+			 : "memory");
 }
 
 void platform_xstate_load(const void *area)
 {
-	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)platform_xstate_mask), "d"((uint32_t)(platform_xstate_mask >> 32)) : "memory");
+	__asm__ volatile("xrstor64 (%0)"
+			 :
+			 : "r"(area), "a"((uint32_t)platform_xstate_mask), "d"((uint32_t)(platform_xstate_mask >> 32))
+			 : "memory");
 }
 
-void platform_fs_base_set(uint64_t fs) { __asm__ volatile("wrfsbase %0" : : "r"(fs)); }
-void platform_gs_base_set(uint64_t gs) { __asm__ volatile("wrgsbase %0" : : "r"(gs)); }
+void platform_fs_base_set(uint64_t fs)
+{
+	__asm__ volatile("wrfsbase %0" : : "r"(fs));
+}
+void platform_gs_base_set(uint64_t gs)
+{
+	__asm__ volatile("wrgsbase %0" : : "r"(gs));
+}
 
 uint64_t platform_fs_base_get(void)
 {
