@@ -141,7 +141,7 @@ static void test_status(void)
 	slurp("/proc/self/status");
 	EXPECT(strtoull(field("SigBlk"), NULL, 16), 1ull << (SIGUSR1 - 1));
 	EXPECT(strtoull(field("SigPnd"), NULL, 16), 1ull << (SIGUSR1 - 1));
-	EXPECT(strtoull(field("SigIgn"), NULL, 16), 1ull << (SIGUSR2 - 1));
+	EXPECT((strtoull(field("SigIgn"), NULL, 16) & ~(3ull << 31) /* the C library's own */), 1ull << (SIGUSR2 - 1));
 	signal(SIGUSR1, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	EXPECT_TRUE(strtoull(field("CapBnd"), NULL, 16) != 0);
