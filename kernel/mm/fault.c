@@ -14,7 +14,8 @@ static uint64_t file_window_start(const struct vm_area *v, uint64_t page)
 static void fault_window(struct vm_area *v, uint64_t page, bool absent, uint64_t *ret_start, uint64_t *ret_end)
 {
 	bool up = page == v->window_end, down = page + VB_PAGE_SIZE == v->window_start;
-	unsigned pages = up || down ? vb_min(v->window_pages * 2, WINDOW_MAX_PAGES) : WINDOW_MIN_PAGES;
+	unsigned scattered = absent && v->a.end - v->a.start >= SCATTER_AREA && pages_free() > pages_total() / 4 * 3 ? SCATTER_PAGES : WINDOW_MIN_PAGES;
+	unsigned pages = up || down ? vb_min(v->window_pages * 2, WINDOW_MAX_PAGES) : scattered;
 	uint64_t bytes = pages * VB_PAGE_SIZE, start = page, end = page + bytes;
 
 	if (down) {
@@ -34,6 +35,7 @@ static void fault_window(struct vm_area *v, uint64_t page, bool absent, uint64_t
 			end = vb_min(end, above->start);
 	}
 	v->window_pages = pages;
+	v->sequential = up || down;
 	v->window_start = *ret_start = start;
 	v->window_end = *ret_end = end;
 }
@@ -48,7 +50,8 @@ static int map_anonymous(struct mm *mm, struct vm_area *v, uint64_t page, uint64
 		if (!run)
 			return -ENOMEM;
 	}
-	return extent_map(mm, start, end - start, EXTENT_OWN, page_offset(run), v->a.prot, pages_in(end - start) >= POPULATE_MIN_PAGES);
+	return extent_map(mm, start, end - start, EXTENT_OWN, page_offset(run), v->a.prot,
+		v->sequential && pages_in(end - start) >= POPULATE_MIN_PAGES);
 }
 
 static int fault_anonymous(struct mm *mm, struct vm_area *v, uint64_t page)

@@ -10,6 +10,10 @@
 /* Faults in sequence are served with windows that double between these. */
 #define WINDOW_MIN_PAGES 4u
 #define WINDOW_MAX_PAGES 512u
+/* Scattered faults in an anonymous area of this size (hash tables, arenas) get larger ones, as long as three quarters of the
+ * cell's memory are free: the host gives only pages that are touched, but the cell counts the whole window. */
+#define SCATTER_AREA (16ull << 20)
+#define SCATTER_PAGES 64u
 #define POPULATE_MIN_PAGES 32u         /* from here on the host makes its page tables at once */
 #define EAGER_COPY_MAX (24ull << 10)   /* a writable private file mapping up to this is copied when it is made */
 #define EAGER_ANONYMOUS_MAX (32ull << 10) /* as is a small anonymous one, the top of a stack and the start of a growing heap */
@@ -27,6 +31,7 @@ struct vm_area {
 	struct list mapping;                 /* in a.inode->mappings */
 	uint64_t window_start, window_end;   /* served by the last fault */
 	unsigned window_pages;
+	bool sequential; /* the last fault followed the one before */
 };
 
 enum extent_kind {
