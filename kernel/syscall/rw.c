@@ -36,6 +36,16 @@ static bool can_move(const struct file *f, bool write)
 	return write ? f->ops->write != NULL : f->ops->read || is_type(f->inode, S_IFDIR);
 }
 
+/* The checks of every transfer, in Linux's order. at: at a position of its own, which not every file has. */
+static int may_transfer(struct file *f, const uint64_t *at, bool write)
+{
+	if (at && !has_positions(f))
+		return f->readable || f->writable ? -ESPIPE : -EBADF;
+	if (write ? !f->writable : !f->readable)
+		return -EBADF;
+	return can_move(f, write) ? 0 : -EINVAL;
+}
+
 static long simple(int fd, uint64_t buf, uint64_t len, const uint64_t *at, bool write)
 {
 	struct file *f = fd_ref(fd);
@@ -45,12 +55,10 @@ static long simple(int fd, uint64_t buf, uint64_t len, const uint64_t *at, bool 
 
 	if (!f)
 		return -EBADF;
-	if (at && !has_positions(f))
-		return finish(f, f->readable || f->writable ? -ESPIPE : -EBADF);
-	if (write ? !f->writable : !f->readable)
-		return finish(f, -EBADF);
-	if (!can_move(f, write))
-		return finish(f, -EINVAL);
+	int r = may_transfer(f, at, write);
+
+	if (r)
+		return finish(f, r);
 	if (!user_range_ok(buf, len))
 		return finish(f, -EFAULT);
 	uio_init_user(&u, &v, buf, vb_min(len, MAX_RW));
@@ -123,14 +131,10 @@ static long vectored(int fd, uint64_t vec, uint64_t count, const uint64_t *at, i
 
 	if (!f)
 		return -EBADF;
-	if (at && !has_positions(f))
-		return finish(f, f->readable || f->writable ? -ESPIPE : -EBADF);
-	if (write ? !f->writable : !f->readable)
-		return finish(f, -EBADF);
-	if (!can_move(f, write))
-		return finish(f, -EINVAL);
-	int r = vector_from_user(vec, count, small, VB_ARRAY_LEN(small), &u);
+	int r = may_transfer(f, at, write);
 
+	if (!r)
+		r = vector_from_user(vec, count, small, VB_ARRAY_LEN(small), &u);
 	if (r)
 		return finish(f, r);
 	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
