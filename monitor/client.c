@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -119,6 +120,15 @@ static int receive_line(int fd, int timeout_ms, char **ret_text)
 	return -ENOMEM;
 }
 
+/* The monitor may end at any moment: no SIGPIPE for that. */
+static int send_line(int fd, char *text)
+{
+	struct iovec line[] = {{text, strlen(text)}, {"\n", 1}};
+	struct msghdr message = {.msg_iov = line, .msg_iovlen = 2};
+	ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+	return sent < 0 ? -errno : sent == (ssize_t)line[0].iov_len + 1 ? 0 : -EPIPE;
+}
+
 int cell_connect(const struct cell *cell, json_t *request_taken, int timeout_ms, int *ret_fd, json_t **ret_answer, struct vb_error *err)
 {
 	char *request = json_dumps(request_taken, JSON_COMPACT), *text = NULL;
@@ -129,9 +139,7 @@ int cell_connect(const struct cell *cell, json_t *request_taken, int timeout_ms,
 	if (request && fd >= 0 && fchdir(cell->dir_fd) == 0) {
 		r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 		if (r == 0)
-			r = fd_write_all(fd, request, strlen(request));
-		if (r == 0)
-			r = fd_write_all(fd, "\n", 1);
+			r = send_line(fd, request);
 		if (r == 0)
 			r = receive_line(fd, timeout_ms, &text);
 	}

@@ -72,6 +72,14 @@ eventually "kill -s USR1 arrives" eval '"$vauban" logs sig | grep -q usr1'
 "$vauban" kill sig
 is "$("$vauban" wait sig)" 137 "kill kills"
 "$vauban" rm sig
+said=
+for i in {1..30}; do
+	"$vauban" run -d --name ending sleep 1000 >/dev/null
+	"$vauban" kill ending
+	said+="$("$vauban" wait ending) " # while the monitor ends
+	"$vauban" rm ending
+done
+is "$said" "$(printf '137 %.0s' {1..30})" "wait races with the end"
 "$vauban" run sleep 1000 &
 pid=$!
 eventually "a cell in the foreground is listed" eval '[ "$("$vauban" ps -q | wc -l)" = 1 ]'
