@@ -12,6 +12,7 @@
 #include "monitor/monitor.h"
 #include "monitor/registry.h"
 
+#include <vauban/boot.h>
 #include <vauban/message.h>
 #include <vauban/stats.h>
 
@@ -33,6 +34,12 @@ enum cell_state { CELL_STARTING, CELL_RUNNING, CELL_STOPPED, CELL_EXITED };
 struct cell_log {
 	int dir_fd, fd; /* of the cell's folder, -1: nowhere to write; of the file, -1: not opened yet */
 	uint64_t bytes;
+};
+
+/* One network interface, net.c. */
+struct monitor_net {
+	int tender_fd; /* for the tender: -1 once it has it */
+	struct vb_boot_net boot;
 };
 
 struct terminal;
@@ -68,6 +75,8 @@ struct monitor {
 	int output_fd[2];          /* detached: where its stdout and stderr come out, -1 if not */
 
 	/* services */
+	struct monitor_net net[VB_NETS_MAX];
+	unsigned net_count;
 	struct volume *volumes[VB_BOOT_MAX_VOLUMES], *core;
 	struct list clients; /* struct client, control.c */
 	unsigned client_count;

@@ -21,6 +21,7 @@
 #include <vauban/hostcall.h>
 
 #define TENDER_FDS         (VB_FD_KERNEL + 1)
+#define NO_FD              -2 /* to be closed; -1: can't be had */
 #define TENDER_STACK_BYTES (8ull << 20)
 
 struct spawn {
@@ -57,13 +58,17 @@ static int spawn_child(void *arg)
 	static char *no_environment[] = {NULL};
 
 	for (int i = 0; i < TENDER_FDS; i++) {
+		if (s->fd[i] == NO_FD)
+			continue;
 		if (s->fd[i] < TENDER_FDS && s->fd[i] != i)
 			s->fd[i] = fcntl(s->fd[i], F_DUPFD_CLOEXEC, TENDER_FDS);
 		if (s->fd[i] < 0)
 			goto fail;
 	}
 	for (int i = 0; i < TENDER_FDS; i++)
-		if (s->fd[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(s->fd[i], i) < 0)
+		if (s->fd[i] == NO_FD)
+			close(i);
+		else if (s->fd[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(s->fd[i], i) < 0)
 			goto fail;
 	close_from(TENDER_FDS);
 	lower_limit(RLIMIT_STACK, TENDER_STACK_BYTES);
@@ -125,6 +130,8 @@ int tender_spawn(struct monitor *m, const char *empty_root, struct vb_error *err
 			[VB_FD_BOOT] = m->boot_fd,
 			[VB_FD_KERNEL] = m->kernel_fd},
 	};
+	for (unsigned i = 0; i < VB_NETS_MAX; i++)
+		s.fd[VB_FD_NET + i] = i < m->net_count ? m->net[i].tender_fd : NO_FD;
 	if (empty_root) {
 		snprintf(root_option, sizeof(root_option), "empty_root=%s", empty_root);
 		s.argv[1] = root_option;
@@ -135,6 +142,8 @@ int tender_spawn(struct monitor *m, const char *empty_root, struct vb_error *err
 	fd_close(&m->boot_fd);
 	fd_close(&m->kernel_fd);
 	fd_close(&m->memory_fd);
+	for (unsigned i = 0; i < m->net_count; i++)
+		fd_close(&m->net[i].tender_fd);
 	if (m->tender < 0) {
 		m->tender = 0;
 		return vb_error_errno(err, "can't make a process for the cell");

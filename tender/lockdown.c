@@ -32,6 +32,7 @@ enum check_kind {
 	CHECK_WORD,   /* the 64-bit argument equals value (below 2^32) */
 	CHECK_MASK,   /* no bit of the 64-bit argument outside value */
 	CHECK_UP_TO,  /* the 64-bit argument is at most value */
+	CHECK_NET,    /* the 32-bit argument is an interface's descriptor */
 	CHECK_USER,   /* [arg, arg + next arg) ends below USER_HIGH + 8 GiB (nothing lies in the 16 GiB above it) */
 };
 
@@ -53,7 +54,9 @@ struct rule {
 
 /* A call passes if all checks of one of its rows hold. vauban/hostcall.h names the same calls; a test compares. */
 static const struct rule rules[] = {
-	{ __NR_ppoll, { { CHECK_UP_TO, 1, 4 }, { CHECK_WORD, 3, 0 } } },
+	{ __NR_ppoll, { { CHECK_UP_TO, 1, 4 + VB_NETS_MAX }, { CHECK_WORD, 3, 0 } } },
+	{ __NR_read, { { CHECK_NET, 0, 0 } } },
+	{ __NR_writev, { { CHECK_NET, 0, 0 } } },
 	{ __NR_write, { FD(0, VB_FD_STDOUT) } },
 	{ __NR_write, { FD(0, VB_FD_STDERR) } },
 	{ __NR_write, { FD(0, VB_FD_MONITOR) } },
@@ -145,6 +148,11 @@ static void emit_check(struct program *p, const struct check *c)
 		emit_require(p, BPF_JEQ, 0, true);
 		emit_load(p, ARG_LOW(c->arg));
 		emit_require(p, BPF_JSET, ~c->value, false);
+		break;
+	case CHECK_NET:
+		emit_load(p, ARG_LOW(c->arg));
+		emit_require(p, BPF_JGE, VB_FD_NET, true);
+		emit_require(p, BPF_JGE, VB_FD_NET + VB_NETS_MAX, false);
 		break;
 	case CHECK_USER: /* upper halves, each checked first so that their sum can't wrap */
 		emit_load(p, ARG_HIGH(c->arg + 1));
@@ -313,7 +321,7 @@ void lockdown_enter(const struct lockdown *l)
 	bool landlock = landlock_all();
 
 	/* 5. Nothing to take from the host: no descriptors, processes, core files or memory. */
-	set_limit(RLIMIT_NOFILE, VB_FD_IMAGE + 1);
+	set_limit(RLIMIT_NOFILE, VB_FD_NET + VB_NETS_MAX);
 	set_limit(RLIMIT_NPROC, 0);
 	set_limit(RLIMIT_CORE, 0);
 	set_limit(RLIMIT_MEMLOCK, 0);

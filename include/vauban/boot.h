@@ -9,12 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vauban/hostcall.h>
 #include <vauban/message.h>
 
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
 /* Tells builds apart that do not fit together: the tender compares its own with those of boot page and kernel. To be raised
  * with any change to what they share, messages included. */
-#define VB_BOOT_VERSION     (3u << 24 | (uint32_t)sizeof(struct vb_boot))
+#define VB_BOOT_VERSION     (4u << 24 | (uint32_t)sizeof(struct vb_boot))
 #define VB_BOOT_MAX_BYTES   (2u << 20) /* header + strings; argv and environment are bounded by this */
 #define VB_BOOT_MAX_VOLUMES 16u
 
@@ -59,6 +60,35 @@ struct vb_boot_volume {
 	uint32_t flags;  /* 1: read-only */
 };
 
+/* How frames pass through an interface's descriptor. */
+enum vb_net_kind {
+	/* One frame a read or write, behind a struct virtio_net_hdr_v1 (linux/virtio_net.h, 12 bytes, little endian): a tap
+	 * with IFF_VNET_HDR, or a SOCK_SEQPACKET socket to the monitor's relay. */
+	VB_NET_PACKET = 1,
+	/* A byte stream of frames, each behind its length in 32 bits, big endian: the socket protocol of passt and QEMU. */
+	VB_NET_STREAM = 2,
+};
+
+enum vb_net_flags {
+	VB_NET_OFFLOAD = 1u << 0, /* the other side takes partial checksums and TCP segments to be cut, and sends them too */
+	VB_NET_DHCP = 1u << 1,    /* ask for the IPv4 address; else ip4 is it */
+	VB_NET_AUTO6 = 1u << 2,   /* IPv6 by router advertisements; else ip6 is it */
+	VB_NET_LAZY = 1u << 3,    /* nothing is at the other end until VB_MSG_NET_START */
+	/* The other end is passt, which completes a handshake only once its client has sent something (see docs/LIMITS.md). */
+	VB_NET_PASST = 1u << 4,
+};
+
+/* Interface i uses descriptor VB_FD_NET + i and is called eth<i>. Addresses in network order, all zero: none. */
+struct vb_boot_net {
+	uint32_t kind;  /* enum vb_net_kind */
+	uint32_t flags; /* enum vb_net_flags */
+	uint32_t mtu;
+	uint8_t mac[6];
+	uint8_t prefix4, prefix6; /* length of the network prefix in bits */
+	uint8_t ip4[4], gateway4[4];
+	uint8_t ip6[16], gateway6[16];
+};
+
 struct vb_boot {
 	uint64_t magic;
 	uint32_t version;
@@ -78,6 +108,10 @@ struct vb_boot {
 	uint32_t cpuid_count;
 	uint32_t cpuid;  /* offset of cpuid_count struct vb_cpuid; 0 of them: the instruction is left alone */
 	uint32_t groups; /* offset of group_count uint32_t, 4-aligned */
+	uint32_t resolv_conf; /* contents of /etc/resolv.conf; empty: the image's own */
+	uint32_t hosts;       /* contents of /etc/hosts, used if the image has none; empty: none */
+	uint32_t net_count;
+	struct vb_boot_net net[VB_NETS_MAX];
 	uint32_t volume_count;
 	struct vb_boot_volume volume[VB_BOOT_MAX_VOLUMES];
 	struct vb_boot_stdio stdio[3];

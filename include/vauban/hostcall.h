@@ -17,23 +17,27 @@ enum vb_fd {
 	VB_FD_MONITOR = 3, /* SOCK_SEQPACKET to the monitor, see message.h */
 	VB_FD_MEMORY = 4,  /* the memory file, size sealed */
 	VB_FD_IMAGE = 5,   /* the image, read-only */
-	VB_FD_STATS = 6,   /* statistics page; closed before lock-down */
-	VB_FD_BOOT = 7,    /* boot page; closed before lock-down */
-	VB_FD_KERNEL = 8,  /* kernel ELF; closed before lock-down */
+	VB_FD_NET = 6,     /* and the VB_NETS_MAX - 1 after it: network interfaces, as many as the boot page names */
+	VB_FD_STATS = 10,  /* statistics page; closed before lock-down */
+	VB_FD_BOOT = 11,   /* boot page; closed before lock-down */
+	VB_FD_KERNEL = 12, /* kernel ELF; closed before lock-down */
 };
+#define VB_NETS_MAX 4u
+_Static_assert(VB_FD_NET + VB_NETS_MAX == VB_FD_STATS, "descriptors of interfaces lie side by side");
 
 /*      index name            pinned arguments (checked in tender/lockdown.c) */
 #define VB_HOST_CALLS(X)                                                                                                                   \
-	X(0, read)          /* fd 0, 3 */                                                                                                  \
+	X(0, read)          /* fd 0, 3, interfaces */                                                                                                  \
 	X(1, write)         /* fd 1, 2, 3 */                                                                                               \
 	X(2, mmap)          /* within [user_low, user_high), MAP_FIXED, memory file or image or PROT_NONE */                               \
 	X(3, mprotect)      /* within [user_low, user_high), never W+X unless jit */                                                       \
 	X(4, fallocate)     /* memory file, punch hole */                                                                                  \
-	X(5, ppoll)         /* no signal mask; at most 4 descriptors */                                                                    \
+	X(5, ppoll)         /* no signal mask; at most 4 descriptors and the interfaces */                                                                    \
 	X(6, setitimer)     /* ITIMER_REAL */                                                                                              \
 	X(7, clock_gettime) /* fixed clocks */                                                                                             \
 	X(8, rt_sigreturn)                                                                                                                 \
-	X(9, exit_group)
+	X(9, exit_group)                                                                                                                   \
+	X(10, writev) /* interfaces */
 
 /* The stub: three `syscall` instructions in the kernel's text (kernel/platform/process/entry.S), the only addresses from
  * which the host accepts a call; everywhere else one becomes SIGSYS. */

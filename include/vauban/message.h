@@ -20,6 +20,7 @@ enum vb_message_type {
 	VB_MSG_TRACE = 5,         /* payload: struct vb_msg_trace + text */
 	VB_MSG_DEBUG_OUT = 6,     /* payload: bytes for the debugger (gdb remote protocol) */
 	VB_MSG_STOPPED = 7,       /* the program stopped (SIGTSTP and its kin); tag: signal */
+	VB_MSG_NET_START = 8,     /* tag: index of the interface, VB_NET_LAZY, that is about to be used. Once each */
 
 	/* monitor to kernel */
 	VB_MSG_SIGNAL = 64,      /* tag: signal number for the program */

@@ -29,8 +29,8 @@ void platform_set_timer(uint64_t deadline_ns);
 /* True once after an interrupt (timer, message) came in. */
 bool platform_interrupt_take(void);
 
-/* What the idle kernel waits for. */
-enum { WAIT_MONITOR = 1, WAIT_STDIN = 2, WAIT_STDOUT = 4, WAIT_STDERR = 8 };
+/* What the idle kernel waits for. WAIT_NET << i: frames at interface i; WAIT_NET_ROOM << i: that it takes frames again. */
+enum { WAIT_MONITOR = 1, WAIT_STDIN = 2, WAIT_STDOUT = 4, WAIT_STDERR = 8, WAIT_NET = 1 << 8, WAIT_NET_ROOM = 1 << 16 };
 /* Blocks until something of `events` is ready, an interrupt is pending or the deadline has passed. Returns what is ready.
  * deadline 0 polls. */
 unsigned platform_wait(unsigned events, uint64_t deadline_ns);
@@ -39,6 +39,15 @@ unsigned platform_wait(unsigned events, uint64_t deadline_ns);
  * buf is kernel memory. */
 long platform_stdio_read(int fd, void *buf, size_t len);
 long platform_stdio_write(int fd, const void *buf, size_t len);
+
+/* The descriptor of interface i, as its kind in the boot page says (vauban/boot.h). Never blocks: -EAGAIN. 0 from read, or
+ * another error: the other end is gone. A read may take part of a stream's frame; a write may take part of a stream. */
+struct frame_part {
+	const void *data;
+	size_t len;
+};
+long platform_frame_read(unsigned i, void *buf, size_t len);
+long platform_frame_write(unsigned i, const struct frame_part *parts, unsigned count); /* at most 1024 */
 
 /* One message to or from the monitor (vauban/message.h). send blocks until taken. receive returns 0 when none is there. */
 void platform_send(const void *header, size_t header_len, const void *payload, size_t len);

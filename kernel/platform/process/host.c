@@ -116,13 +116,19 @@ unsigned platform_wait(unsigned events, uint64_t deadline_ns)
 		{WAIT_STDOUT, VB_FD_STDOUT, POLLOUT},
 		{WAIT_STDERR, VB_FD_STDERR, POLLOUT},
 	};
-	struct pollfd fds[VB_ARRAY_LEN(sources)];
-	unsigned bits[VB_ARRAY_LEN(sources)], count = 0, ready = 0;
+	struct pollfd fds[VB_ARRAY_LEN(sources) + VB_NETS_MAX];
+	unsigned count = 0, ready = 0;
+	bool nets = events >= WAIT_NET;
 	for (unsigned i = 0; i < VB_ARRAY_LEN(sources); i++) {
 		if (!(events & sources[i].event))
 			continue;
 		fds[count] = (struct pollfd){.fd = sources[i].fd, .events = sources[i].mask};
-		bits[count++] = sources[i].event;
+		count++;
+	}
+	for (unsigned i = 0; nets && i < boot->net_count; i++) {
+		short mask = (short)((events & WAIT_NET << i ? POLLIN : 0) | (events & WAIT_NET_ROOM << i ? POLLOUT : 0));
+		if (mask)
+			fds[count++] = (struct pollfd){.fd = VB_FD_NET + (int)i, .events = mask};
 	}
 	struct k_timespec timeout = {0, 0};
 	if (deadline_ns && deadline_ns != NO_DEADLINE) {
@@ -132,10 +138,19 @@ unsigned platform_wait(unsigned events, uint64_t deadline_ns)
 	}
 	long r = deadline_ns ? CALL(stub_wait, ppoll, fds, count, deadline_ns == NO_DEADLINE ? NULL : &timeout, 0, 8, 0)
 			     : CALL(stub_call, ppoll, fds, count, &timeout, 0, 8, 0);
-	for (unsigned i = 0; r > 0 && i < count; i++)
-		if (fds[i].revents)
-			ready |= bits[i];
-	return ready;
+	for (unsigned i = 0; r > 0 && i < count; i++) {
+		if (!fds[i].revents)
+			continue;
+		if (fds[i].fd >= VB_FD_NET) {
+			unsigned at = (unsigned)(fds[i].fd - VB_FD_NET);
+			ready |= (fds[i].revents & ~POLLOUT ? WAIT_NET << at : 0) | (fds[i].revents & ~POLLIN ? WAIT_NET_ROOM << at : 0);
+			continue;
+		}
+		for (unsigned s = 0; s < VB_ARRAY_LEN(sources); s++)
+			if (sources[s].fd == fds[i].fd)
+				ready |= sources[s].event;
+	}
+	return ready & events;
 }
 
 long platform_stdio_read(int fd, void *buf, size_t len)
@@ -146,6 +161,17 @@ long platform_stdio_read(int fd, void *buf, size_t len)
 long platform_stdio_write(int fd, const void *buf, size_t len)
 {
 	return CALL(stub_wait, write, fd, buf, len, 0, 0, 0);
+}
+
+long platform_frame_read(unsigned i, void *buf, size_t len)
+{
+	return CALL(stub_call, read, VB_FD_NET + i, buf, len, 0, 0, 0);
+}
+
+long platform_frame_write(unsigned i, const struct frame_part *parts, unsigned count)
+{
+	_Static_assert(sizeof(*parts) == 16, "struct iovec");
+	return CALL(stub_call, writev, VB_FD_NET + i, parts, count, 0, 0, 0);
 }
 
 void platform_send(const void *header, size_t header_len, const void *payload, size_t len)
