@@ -41,17 +41,7 @@ static int set_anonymous(struct inode *inode, const struct attr_change *change)
 {
 	if (!(inode->mode & S_IFMT))
 		return -EOPNOTSUPP;
-	if (change->valid & ATTR_MODE)
-		inode->mode = (inode->mode & S_IFMT) | change->mode;
-	if (change->valid & ATTR_UID)
-		inode->uid = change->uid;
-	if (change->valid & ATTR_GID)
-		inode->gid = change->gid;
-	if (change->valid & ATTR_ATIME)
-		inode->atime_ns = change->atime_ns;
-	if (change->valid & ATTR_MTIME)
-		inode->mtime_ns = change->mtime_ns;
-	inode->ctime_ns = change->ctime_ns;
+	inode_apply(inode, change);
 	return 0;
 }
 

@@ -45,6 +45,7 @@ static inline int64_t timespec_to_signed_ns(const struct k_timespec *t) /* satur
 bool in_group(uint32_t gid);
 bool inode_owner_or_capable(const struct inode *inode);
 int inode_change(struct inode *inode, struct attr_change *change); /* permission is already checked; drops set-id bits as Linux does */
+void inode_apply(struct inode *inode, const struct attr_change *change); /* what a file in memory has: all but the size */
 void inode_drop_setid(struct inode *inode);                        /* after a write */
 int path_truncate(struct inode *inode, uint64_t size);
 int rlimit_file_size(uint64_t pos, size_t *len); /* shortens len, or -EFBIG with SIGXFSZ */

@@ -124,6 +124,22 @@ int inode_change(struct inode *inode, struct attr_change *change)
 	return inode->ops->setattr(inode, change);
 }
 
+void inode_apply(struct inode *inode, const struct attr_change *change)
+{
+	if (change->valid & ATTR_MODE)
+		inode->mode = (inode->mode & S_IFMT) | (change->mode & 07777);
+	if (change->valid & ATTR_UID)
+		inode->uid = change->uid;
+	if (change->valid & ATTR_GID)
+		inode->gid = change->gid;
+	if (change->valid & ATTR_ATIME)
+		inode->atime_ns = change->atime_ns;
+	if (change->valid & ATTR_MTIME)
+		inode->mtime_ns = change->mtime_ns;
+	if (change->valid & ATTR_CTIME)
+		inode->ctime_ns = change->ctime_ns;
+}
+
 void inode_drop_setid(struct inode *inode)
 {
 	uint32_t kill = inode->mode & S_ISUID;

@@ -381,18 +381,7 @@ static int set_attributes(struct inode *inode, const struct attr_change *change)
 
 	if (r)
 		return r;
-	if (change->valid & ATTR_MODE)
-		inode->mode = (inode->mode & S_IFMT) | (change->mode & 07777);
-	if (change->valid & ATTR_UID)
-		inode->uid = change->uid;
-	if (change->valid & ATTR_GID)
-		inode->gid = change->gid;
-	if (change->valid & ATTR_ATIME)
-		inode->atime_ns = change->atime_ns;
-	if (change->valid & ATTR_MTIME)
-		inode->mtime_ns = change->mtime_ns;
-	if (change->valid & ATTR_CTIME)
-		inode->ctime_ns = change->ctime_ns;
+	inode_apply(inode, change);
 	rootfs_keep(rootfs_of(inode));
 	return 0;
 }

@@ -331,11 +331,12 @@ static uint64_t locked_within(uint64_t start, uint64_t end)
 
 static long lock_range(uint64_t addr, uint64_t len, bool on, bool populate)
 {
-	uint64_t start = vb_page_down(addr), end = vb_page_up(addr + len);
+	/* The sums wrap as Linux lets them: mlock(p, -1) of a page's start locks nothing. */
+	uint64_t start = vb_page_down(addr), end = start + vb_page_up(len + (addr - start));
 
 	if (on && mm_may_lock(my_mm(), 0) == -EPERM)
 		return -EPERM;
-	if (addr + len < addr || end < start)
+	if (end < start)
 		return -EINVAL;
 	if (on && mm_may_lock(my_mm(), end - start - locked_within(start, end)))
 		return -ENOMEM;
