@@ -1,5 +1,6 @@
 /* `vauban run`: from what the user typed to a cell. */
 #include "cli/cli.h"
+#include "cli/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "image/cache.h"
 #include "image/file.h"
 #include "monitor/monitor.h"
+#include "monitor/net.h"
 #include "monitor/registry.h"
 
 #define STATUS_NOT_EXECUTABLE 126
@@ -36,6 +38,7 @@ struct request {
 	const char *environment[LISTED_MAX];
 	unsigned environment_count;
 	bool user_given;
+	struct net_request net;
 };
 
 /* --- options --- */
@@ -104,7 +107,7 @@ static const struct option long_options[] = {{"memory", required_argument, NULL,
 	{"name", required_argument, NULL, OPT_NAME}, {"rm", no_argument, NULL, OPT_RM}, {"cpu", required_argument, NULL, OPT_CPU},
 	{"platform", required_argument, NULL, OPT_PLATFORM}, {"read-only", no_argument, NULL, OPT_READ_ONLY},
 	{"core", required_argument, NULL, OPT_CORE}, {"hostname", required_argument, NULL, OPT_HOSTNAME},
-	{"jit", no_argument, NULL, OPT_JIT}, {"debug-wait", no_argument, NULL, OPT_DEBUG_WAIT}, {0}};
+	{"jit", no_argument, NULL, OPT_JIT}, {"debug-wait", no_argument, NULL, OPT_DEBUG_WAIT}, NET_LONG_OPTIONS, {0}};
 
 static void parse_option(struct request *r, int c)
 {
@@ -168,6 +171,8 @@ static void parse_option(struct request *r, int c)
 	case OPT_DEBUG_WAIT:
 		o->boot_flags |= VB_BOOT_DEBUG_WAIT;
 		break;
+	default:
+		net_option(&r->net, c, optarg);
 	}
 }
 
@@ -384,13 +389,15 @@ static void complete(struct request *r, const struct image_file *image, bool bar
 
 int cli_run(const struct verb *verb, int argc, char **argv, struct trace_printer *trace)
 {
-	struct request r = {.verb = verb};
+	static struct net_options net;
+	struct request r = {.verb = verb, .cell.net = &net, .net = {.verb = verb, .options = &net}};
 	struct monitor_result result;
 	struct image_file image;
 	struct vb_error err;
 	bool bare;
-	for (int c; (c = cli_option(verb, argc, argv, "m:e:w:u:v:itd", long_options)) != -1;)
+	for (int c; (c = cli_option(verb, argc, argv, "m:e:w:u:v:itd" NET_SHORT_OPTIONS, long_options)) != -1;)
 		parse_option(&r, c);
+	net_options_complete(&r.net);
 	if (optind == argc || !*argv[optind])
 		cli_usage(verb, "name a program or an image");
 	r.cell.trace = trace;
@@ -422,6 +429,7 @@ const struct verb verb_run = {
 		"  -v, --volume HOSTDIR:DIR[:ro]  show a folder of the host inside\n"
 		"      --read-only        the root file system refuses writes\n"
 		"      --hostname NAME    host name inside\n"
+		NET_HELP
 		"      --jit              the program may make new code at run time\n"
 		"  -d, --detach           in the background; prints the cell's name (see `vauban logs`)\n"
 		"  -i, --interactive      with -d: keep standard input\n"

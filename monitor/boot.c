@@ -14,6 +14,8 @@
 /* Less than a huge page, which the host would have to clear as a whole. */
 #define BUILD_BYTES (VB_BOOT_MAX_BYTES - 4096)
 
+#define NAMES_BYTES 4096 /* at most, of resolv.conf and of hosts */
+
 /* The page under construction: strings go to its end. */
 struct builder {
 	char *bytes;
@@ -69,6 +71,14 @@ static void fill(struct monitor *m, struct builder *b)
 		boot->volume[i].target = append_string(b, o->volumes[i].target);
 		boot->volume[i].flags = o->volumes[i].read_only;
 	}
+	char text[NAMES_BYTES];
+	net_resolv_conf(m, text, sizeof(text));
+	boot->resolv_conf = append_string(b, text);
+	net_hosts(m, text, sizeof(text));
+	boot->hosts = append_string(b, text);
+	boot->net_count = m->net_count;
+	for (unsigned i = 0; i < m->net_count; i++)
+		boot->net[i] = m->net[i].boot;
 	const char *folder;
 	struct vb_error ignored;
 	struct vb_cpuid cpuid[VB_CPUID_MAX];

@@ -16,7 +16,7 @@
 #include <vauban/message.h>
 #include <vauban/stats.h>
 
-#define MONITOR_MAX_WATCHES 32
+#define MONITOR_MAX_WATCHES 48
 
 struct monitor;
 /* revents as from poll(). Must bear being called without cause. */
@@ -38,8 +38,19 @@ struct cell_log {
 
 /* One network interface, net.c. */
 struct monitor_net {
+	const struct net_interface *options;
 	int tender_fd; /* for the tender: -1 once it has it */
 	struct vb_boot_net boot;
+	bool started;       /* VB_MSG_NET_START came */
+	int far_fd;         /* the other end of tender_fd, until there is a helper; -1: none */
+	char interface6[16]; /* of the host, for passt; "": no IPv6 */
+
+	/* the process that carries the frames: passt, vauban-vde */
+	pid_t helper; /* 0: none */
+	const char *helper_name;
+	int log_fd; /* what it says, -1: no more */
+	char said[200], last_words[200];
+	size_t said_len;
 };
 
 struct terminal;
@@ -117,6 +128,17 @@ int boot_create(struct monitor *m, struct vb_error *err);
 int tender_create_files(struct monitor *m, struct vb_error *err);
 int tender_spawn(struct monitor *m, const char *empty_root, struct vb_error *err);
 double tender_cpu_seconds(const struct monitor *m);
+/* Closes all descriptors from first. In a child that shares our memory, too. */
+void close_from(int first);
+
+/* net.c */
+int net_open(struct monitor *m, struct vb_error *err);
+int net_wait(struct monitor *m, struct vb_error *err); /* until what is started is at work */
+void net_resolv_conf(const struct monitor *m, char *bytes, size_t size);
+void net_hosts(const struct monitor *m, char *bytes, size_t size);
+void net_start_request(struct monitor *m, uint32_t tag, const void *payload, size_t len);
+void net_reap(struct monitor *m);
+void net_release(struct monitor *m);
 
 /* messages.c */
 void messages_ready(struct monitor *m, int fd, short revents, void *arg);

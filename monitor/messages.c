@@ -152,6 +152,7 @@ static const struct request {
 	[VB_MSG_TRACE] = {sizeof(struct vb_msg_trace), TRACE_MAX, handle_trace},
 	[VB_MSG_DEBUG_OUT] = {1, PAYLOAD_MAX, handle_debug},
 	[VB_MSG_STOPPED] = {0, 0, handle_stopped},
+	[VB_MSG_NET_START] = {0, 0, net_start_request},
 };
 
 static void dispatch(struct monitor *m, const char *packet, size_t len)

@@ -155,14 +155,16 @@ static void signal_ready(struct monitor *m, int fd, short revents, void *arg)
 {
 	struct signalfd_siginfo info;
 	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
+		if (info.ssi_signo == SIGCHLD) {
 			reap(m);
-		else if (info.ssi_signo == SIGWINCH)
+			net_reap(m);
+		} else if (info.ssi_signo == SIGWINCH) {
 			terminal_window_changed(m);
-		else if (info.ssi_signo == TABLES_SIGNAL)
+		} else if (info.ssi_signo == TABLES_SIGNAL) {
 			tables_check(m);
-		else
+		} else {
 			monitor_signal(m, (int)info.ssi_signo);
+		}
 	}
 }
 
@@ -234,7 +236,7 @@ static int start(struct monitor *m, struct vb_error *err)
 	if (r < 0)
 		return r;
 	stdio_describe(m);
-	if ((r = open_volumes(m, err)) < 0 || (r = boot_create(m, err)) < 0 || (r = tender_create_files(m, err)) < 0)
+	if ((r = open_volumes(m, err)) < 0 || (r = net_open(m, err)) < 0 || (r = boot_create(m, err)) < 0 || (r = tender_create_files(m, err)) < 0)
 		return r;
 	bool registry = registry_runtime_dir(&runtime_dir, err) == 0;
 	if (registry)
@@ -242,7 +244,7 @@ static int start(struct monitor *m, struct vb_error *err)
 	/* With a name of its own the cell must not run before the name is known to be free. */
 	if ((m->options->name || m->options->detach) && (r = claim(m, err)) < 0)
 		return r;
-	if ((r = tender_spawn(m, registry ? empty_root : NULL, err)) < 0)
+	if ((r = net_wait(m, err)) < 0 || (r = tender_spawn(m, registry ? empty_root : NULL, err)) < 0)
 		return r;
 	const struct vb_stats *stats = mmap(NULL, VB_STATS_BYTES, PROT_READ, MAP_SHARED, m->stats_fd, 0);
 	m->stats = stats == MAP_FAILED ? NULL : stats;
@@ -290,6 +292,7 @@ static void release(struct monitor *m)
 {
 	int *fds[] = {&m->socket, &m->tender_socket, &m->memory_fd, &m->stats_fd, &m->boot_fd, &m->kernel_fd, &m->log.fd};
 	cpu_limit_release(m);
+	net_release(m);
 	messages_release(m);
 	for (unsigned i = 0; i < VB_BOOT_MAX_VOLUMES; i++)
 		volume_close(m->volumes[i]);

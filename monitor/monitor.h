@@ -12,6 +12,7 @@
 
 struct vb_error;
 struct trace_printer;
+struct net_options;
 
 #define MONITOR_MEMORY_DEFAULT_BYTES (1ull << 30)
 #define MONITOR_STATUS_FAILED        125 /* exit status of `vauban run` when Vauban itself fails */
@@ -41,6 +42,7 @@ struct monitor_options {
 	double cpus;         /* limit; 0: none */
 	struct monitor_volume volumes[VB_BOOT_MAX_VOLUMES];
 	unsigned volume_count;
+	const struct net_options *net; /* net.h */
 	const char *core_dir; /* NULL: no core files */
 
 	bool detach, interactive, terminal, remove;

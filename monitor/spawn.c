@@ -31,7 +31,7 @@ struct spawn {
 	int error; /* set by the child, which shares our memory until it is another program */
 };
 
-static void close_from(int first)
+void close_from(int first)
 {
 	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
 		return;
