@@ -25,6 +25,11 @@ uint8_t *p9_write_buffer(void)
 	return buffer + P9_WRITE_DATA;
 }
 
+bool p9_busy(void)
+{
+	return debug_serving || under_way >= MAX_UNDER_WAY;
+}
+
 int p9_begin(void)
 {
 	struct wait_entry e = {.task = current};
@@ -139,10 +144,12 @@ void p9_reply(unsigned index, const void *msg, size_t len)
 	else
 		call->error = -EIO;
 	call->done = true;
+	p9_ahead_reply(call);
 	list_remove(&call->node);
 	under_way--;
 	wait_queue_wake(&slots, 0);
-	task_wake(call->task);
+	if (call->task)
+		task_wake(call->task);
 }
 
 /* --- mounting --- */

@@ -7,6 +7,9 @@
 /* A VB_MSG_9P_REPLY of the monitor; index is the message's tag. Doesn't sleep. */
 void p9_reply(unsigned index, const void *msg, size_t len);
 
+/* Counts what the cell heard from outside, from which it might conclude that a file of the host has changed. */
+extern uint64_t p9_heard;
+
 /* A new file in the core folder; name must begin with "core.". All three sleep. */
 struct p9_core {
 	uint32_t fid;

@@ -10,6 +10,7 @@ int p9_open(struct inode *inode, struct file *f)
 {
 	struct p9_inode *i = p9_inode(inode);
 	i->opens++;
+	i->read_end = 0;
 	int r = p9_open_io(i, f->readable || S_ISDIR(inode->mode), f->writable);
 	if (r)
 		i->opens--;
@@ -26,6 +27,7 @@ static void p9_release(struct file *f)
 		return;
 	if (i->opens == 1 && i->dirty_count)
 		p9_pages_flush(i, 0, UINT64_MAX);
+	p9_ahead_forget(i);
 	if (--i->opens) /* opened again meanwhile */
 		return;
 	if (list_empty(&i->inode.mappings))
@@ -42,10 +44,22 @@ static long p9_read(struct file *f, struct uio *u, uint64_t *pos)
 	long done = 0;
 	int r = i->dirty_count ? p9_pages_flush(i, *pos >> VB_PAGE_SHIFT, (u->left >> VB_PAGE_SHIFT) + 2) : 0;
 	size_t size = vb_min(u->left, (size_t)P9_MAX_DATA);
-	void *data = size ? kmalloc(size) : NULL;
-	if (size && !data)
-		return -ENOMEM;
+	void *data = NULL;
 	while (!r && u->left) {
+		long n = p9_ahead_read(i, u, *pos);
+		if (n > 0) {
+			i->read_end = *pos += (uint64_t)n;
+			done += n;
+			continue;
+		}
+		if (n < 0) {
+			r = (int)n;
+			break;
+		}
+		if (!data && !(data = kmalloc(size))) {
+			r = -ENOMEM;
+			break;
+		}
 		struct p9_call call = P9_CALL(P9_TREAD, .fid = i->rd, .offset = *pos, .count = (uint32_t)vb_min(u->left, size));
 		uint32_t wanted = call.m.count;
 		call.data = data;
@@ -53,12 +67,12 @@ static long p9_read(struct file *f, struct uio *u, uint64_t *pos)
 		r = p9_run(i->session, &call, 1);
 		if (r || !call.m.count)
 			break;
-		long n = uio_put(u, data, call.m.count);
+		n = uio_put(u, data, call.m.count);
 		if (n < 0) {
 			r = (int)n;
 			break;
 		}
-		*pos += (uint64_t)n;
+		i->read_end = *pos += (uint64_t)n;
 		done += n;
 		if ((uint32_t)n < wanted)
 			break;

@@ -99,6 +99,7 @@ int p9_root_inode(struct p9_session *s, uint32_t fid, const struct p9_call *attr
 static void release(struct inode *inode)
 {
 	struct p9_inode *i = p9_inode(inode);
+	p9_ahead_forget(i);
 	p9_pages_drop(i);
 	kfree(i->pages);
 	p9_clunk(i->session, i->fid);

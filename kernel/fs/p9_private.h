@@ -25,7 +25,7 @@ struct p9_session {
 struct p9_call {
 	struct list node;
 	struct p9_session *session;
-	struct task *task;
+	struct task *task;   /* to be woken; NULL: none */
 	struct p9_message m; /* the request; then, if error is 0, the reply. Its data and text then point to data below */
 	void *data;          /* where the reply's data or text goes */
 	size_t data_size;    /* more than that is cut off */
@@ -38,6 +38,7 @@ struct p9_call {
 int p9_begin(void);                                                      /* before a chain: waits until few are under way */
 void p9_submit(struct p9_session *s, struct p9_call *call);              /* doesn't sleep */
 int p9_wait(struct p9_call *call);                                       /* the reply's error */
+bool p9_busy(void);                                                      /* p9_begin() would wait */
 int p9_run(struct p9_session *s, struct p9_call *calls, unsigned count); /* a whole chain; the first error. Waits for all */
 void p9_clunk(struct p9_session *s, uint32_t fid);                       /* no reply, doesn't sleep; P9_NOFID is nothing */
 uint8_t *p9_write_buffer(void);                                          /* data of the Twrite that is submitted next, P9_MAX_DATA bytes */
@@ -65,6 +66,7 @@ struct p9_inode {
 	uint64_t blocks, blksize;
 	int64_t btime_ns;
 	uint64_t attr_ns;          /* when the attributes were fetched; 0: not valid */
+	uint64_t read_end;         /* where the last read() ended */
 	uint64_t changes;          /* counts what this cell does to the file: data read before is stale */
 	struct dentry *checked_as; /* the name under which it was last seen, only compared */
 	uint64_t checked_ns;
@@ -96,6 +98,11 @@ int p9_open_io(struct p9_inode *i, bool read, bool write); /* makes sure that rd
 /* p9_file.c */
 extern const struct file_ops p9_file_ops, p9_dir_ops;
 int p9_open(struct inode *inode, struct file *f);
+
+/* p9_ahead.c */
+long p9_ahead_read(struct p9_inode *i, struct uio *u, uint64_t pos); /* bytes, or 0: nothing there, ask the host; -EFAULT */
+void p9_ahead_forget(const struct p9_inode *i);
+void p9_ahead_reply(const struct p9_call *call); /* a reply came */
 
 /* p9_page.c */
 int p9_get_page(struct inode *inode, uint64_t index, bool for_write, struct file_page *ret);

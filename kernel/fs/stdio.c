@@ -5,6 +5,7 @@
  * once, so that a poller that ignores what is ready doesn't keep the cell awake.
  */
 #include "kernel/fs/fs_private.h"
+#include "kernel/fs/p9.h"
 #include "kernel/fs/tty.h"
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
@@ -182,6 +183,7 @@ static long stdio_read(struct file *f, struct uio *u, uint64_t *pos)
 	} while ((n == -EINTR && !signal_pending(current)) || n == -EAGAIN);
 	if (n == -EINTR)
 		n = -ERESTARTSYS;
+	p9_heard++;
 	if (n > 0)
 		n = uio_put(u, buf, (size_t)n);
 	if (buf != small)

@@ -52,6 +52,8 @@ void messages_run(void)
 			return;
 		const void *payload = &m.header + 1;
 		size_t size = (size_t)len - sizeof(m.header);
+		if (m.header.type != VB_MSG_9P_REPLY)
+			p9_heard++;
 		switch (m.header.type) {
 		case VB_MSG_SIGNAL:
 			if (m.header.tag >= 1 && m.header.tag <= SIG_COUNT) {

@@ -155,6 +155,7 @@ struct packet {
 	char bytes[];
 };
 static struct packet *wire, **wire_end = &wire;
+static uint64_t sent;
 
 void platform_send(const void *header, size_t header_len, const void *payload, size_t len)
 {
@@ -163,6 +164,7 @@ void platform_send(const void *header, size_t header_len, const void *payload, s
 	memcpy(p->bytes, payload, len);
 	*wire_end = p;
 	wire_end = &p->next;
+	sent++;
 }
 
 static void serve(void)
@@ -306,6 +308,99 @@ out:
 	forget(none);
 }
 
+static char byte_at(uint64_t pos)
+{
+	return (char)(pos * 31 + pos / 1000);
+}
+
+/* One read in order; whether it is as the file's. */
+static bool reads_on(struct file *f, uint64_t *pos, size_t n, char change)
+{
+	char back[8192];
+	uint64_t from = *pos;
+	if (rw(f, back, n, pos, false) != (long)n || *pos != from + n)
+		return false;
+	for (size_t k = 0; k < n; k++)
+		if (back[k] != (char)(byte_at(from + k) ^ change))
+			return false;
+	return true;
+}
+
+/* What the host does to the file, unseen by the client. */
+static bool host_changes(const char *host_name, uint64_t from, char change)
+{
+	FILE *file = fopen(host_name, "r+");
+	if (!file || fseek(file, (long)from, SEEK_SET))
+		return false;
+	for (uint64_t at = from; at < 300000; at++)
+		fputc(byte_at(at) ^ change, file);
+	return !fclose(file);
+}
+
+static void test_ahead(const struct inode_ops *ops)
+{
+	struct dentry *d = name("ahead");
+	struct file f;
+	uint64_t pos = 0, asked, far = 250000;
+	char path[100], one;
+	snprintf(path, sizeof(path), "%s/ahead", folder);
+	FILE *file = fopen(path, "w");
+	if (file)
+		fclose(file);
+	CHECK(file && host_changes(path, 0, 0));
+	if (ops->lookup(root, d) || !d->inode || open_file(d->inode, &f, O_RDWR))
+		goto out;
+	asked = sent;
+	for (int n = 0; n < 8; n++)
+		CHECK(reads_on(&f, &pos, 8192, 0));
+	CHECK(sent == asked + 2); /* what was read, and what will be */
+	CHECK(reads_on(&f, &pos, 4096, 0) && sent == asked + 2);
+
+	/* The host's change is seen when the cell heard something from outside ... */
+	CHECK(host_changes(path, pos, 1));
+	CHECK(reads_on(&f, &pos, 4096, 0));
+	p9_heard++;
+	CHECK(reads_on(&f, &pos, 4096, 1));
+	/* ... as is an answer about the file, or bytes from elsewhere in it, */
+	CHECK(host_changes(path, pos, 0) && reads_on(&f, &pos, 100, 1) && p9_refresh(p9_inode(d->inode)) == 0);
+	CHECK(reads_on(&f, &pos, 4096, 0));
+	CHECK(host_changes(path, pos, 1) && reads_on(&f, &pos, 100, 0) && rw(&f, &one, 1, &far, false) == 1 && one == (byte_at(far - 1) ^ 1));
+	CHECK(reads_on(&f, &pos, 4096, 1) && reads_on(&f, &pos, 4096, 1));
+	/* after a while, */
+	CHECK(host_changes(path, pos, 0) && reads_on(&f, &pos, 100, 1));
+	clock_ns += 60000000;
+	CHECK(reads_on(&f, &pos, 4096, 0));
+	/* and when the cell wrote itself, or opens the file again. */
+	one = byte_at(pos) ^ 1;
+	uint64_t at = pos;
+	CHECK(rw(&f, &one, 1, &at, true) == 1 && reads_on(&f, &pos, 1, 1));
+	CHECK(reads_on(&f, &pos, 100, 0) && host_changes(path, 0, 1));
+	p9_file_ops.release(&f);
+	if (open_file(d->inode, &f, O_RDONLY))
+		goto out;
+	pos = 0;
+	CHECK(reads_on(&f, &pos, 4096, 1) && reads_on(&f, &pos, 4096, 1));
+	/* Closed while an answer is under way: it goes nowhere. */
+	while (pos < P9_MAX_DATA && reads_on(&f, &pos, 4096, 1))
+		;
+	CHECK(pos == P9_MAX_DATA && wire);
+	p9_file_ops.release(&f);
+	/* The end: never asked beyond, and no short read before. */
+	if (open_file(d->inode, &f, O_RDONLY))
+		goto out;
+	for (pos = 0; pos + 7000 <= 300000;)
+		if (!reads_on(&f, &pos, 7000, 1))
+			break;
+	CHECK(pos == 294000);
+	char rest[8192];
+	CHECK(rw(&f, rest, 7000, &pos, false) == 6000 && rw(&f, rest, 7000, &pos, false) == 0);
+	p9_file_ops.release(&f);
+out:
+	if (d->inode)
+		ops->unlink(root, d);
+	forget(d);
+}
+
 static void test_names(const struct inode_ops *ops)
 {
 	struct dentry *dir = name("dir"), *sub = name("x"), *moved = name("y"), *soft = name("soft"), *fifo = name("fifo");
@@ -356,6 +451,7 @@ static void run(void)
 	if (volume_mount(0, "/v", false) == 0) {
 		CHECK(root && root->ino && S_ISDIR(root->mode));
 		test_file(root->ops);
+		test_ahead(root->ops);
 		test_names(root->ops);
 		inode_unref(root);
 	}
