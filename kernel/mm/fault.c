@@ -17,6 +17,7 @@ static void fault_window(struct vm_area *v, uint64_t page, bool absent, uint64_t
 	unsigned scattered = absent && v->a.end - v->a.start >= SCATTER_AREA && pages_free() > pages_total() / 4 * 3 ? SCATTER_PAGES : WINDOW_MIN_PAGES;
 	unsigned pages = up || down ? vb_min(v->window_pages * 2, WINDOW_MAX_PAGES) : scattered;
 	uint64_t bytes = pages * VB_PAGE_SIZE, start = page, end = page + bytes;
+	bool adjoins = up || down;
 
 	if (down) {
 		end = page + VB_PAGE_SIZE;
@@ -33,9 +34,10 @@ static void fault_window(struct vm_area *v, uint64_t page, bool absent, uint64_t
 			start = vb_max(start, below->end);
 		if (above)
 			end = vb_min(end, above->start);
+		adjoins |= (below && below->end == start) || (above && above->start == end);
 	}
 	v->window_pages = pages;
-	v->sequential = up || down;
+	v->filling = adjoins;
 	v->window_start = *ret_start = start;
 	v->window_end = *ret_end = end;
 }
@@ -51,7 +53,7 @@ static int map_anonymous(struct mm *mm, struct vm_area *v, uint64_t page, uint64
 			return -ENOMEM;
 	}
 	return extent_map(mm, start, end - start, EXTENT_OWN, page_offset(run), v->a.prot,
-		v->sequential && pages_in(end - start) >= POPULATE_MIN_PAGES);
+		v->filling && pages_in(end - start) >= POPULATE_MIN_PAGES);
 }
 
 static int fault_anonymous(struct mm *mm, struct vm_area *v, uint64_t page)

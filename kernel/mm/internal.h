@@ -11,7 +11,7 @@
 #define WINDOW_MIN_PAGES 4u
 #define WINDOW_MAX_PAGES 512u
 /* Scattered faults in an anonymous area of this size (hash tables, arenas) get larger ones, as long as three quarters of the
- * cell's memory are free: the host gives only pages that are touched, but the cell counts the whole window. */
+ * cell's memory are free: the cell counts the whole window, and the host gives it as soon as its neighbour was touched. */
 #define SCATTER_AREA (16ull << 20)
 #define SCATTER_PAGES 64u
 #define POPULATE_MIN_PAGES 32u         /* from here on the host makes its page tables at once */
@@ -31,7 +31,7 @@ struct vm_area {
 	struct list mapping;                 /* in a.inode->mappings */
 	uint64_t window_start, window_end;   /* served by the last fault */
 	unsigned window_pages;
-	bool sequential; /* the last fault followed the one before */
+	bool filling; /* the last fault adjoined what is mapped: the pages around it will be wanted, too */
 };
 
 enum extent_kind {
