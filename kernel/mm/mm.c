@@ -45,6 +45,15 @@ void mm_free(struct mm *mm)
 	kfree(mm);
 }
 
+void mm_close_files(struct mm *mm)
+{
+	for (struct vm_area *v = area_at_or_above(mm, 0), *next; v; v = next) {
+		next = area_next(mm, v);
+		if (v->a.inode)
+			area_free(v);
+	}
+}
+
 uint64_t mm_rlimit(int which)
 {
 	return current ? current->process->rlimit[which].cur : UINT64_MAX;

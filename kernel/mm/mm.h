@@ -36,6 +36,8 @@ struct area {
 
 struct mm *mm_new(void); /* NULL: no memory */
 void mm_free(struct mm *mm); /* unmaps everything */
+/* Lets go of mapped files, which may sleep, and no more: for the end of the cell, when the host takes all memory at once. */
+void mm_close_files(struct mm *mm);
 
 /* As mmap(2) on the given mm. addr is a hint without MAP_FIXED_. file NULL: anonymous. Returns the address or -errno.
  * Refuses new executable anonymous memory unless boot has VB_BOOT_JIT (-EACCES and one log line). */

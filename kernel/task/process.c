@@ -158,7 +158,7 @@ _Noreturn void process_exit(int wait_status)
 	debug_exit(wait_status >> 8, sig);
 	p->leader = current; /* the scheduler runs no other any more; closing files may sleep (volumes write back) */
 	file_table_free(p->files);
-	mm_free(p->mm);
+	mm_close_files(p->mm);
 	p->mm = NULL;
 	struct {
 		struct vb_message header;
