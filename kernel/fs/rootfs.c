@@ -177,7 +177,11 @@ static int lookup(struct inode *inode, struct dentry *d)
 {
 	struct rootfs_inode *dir = rootfs_of(inode);
 	struct erofs_entry e;
-	int r = dir->has_lower ? erofs_lookup(&rootfs_image, &dir->lower, d->name, strlen(d->name), &e) : -ENOENT;
+	int r = rootfs_etc_lookup(dir, d);
+
+	if (r)
+		return vb_min(r, 0);
+	r = dir->has_lower ? erofs_lookup(&rootfs_image, &dir->lower, d->name, strlen(d->name), &e) : -ENOENT;
 
 	if (r || is_hidden(dir, e.position))
 		return r == -ENOENT ? 0 : r;
@@ -194,6 +198,23 @@ static void add_name(struct rootfs_inode *dir, struct dentry *d, struct rootfs_i
 	d->position = ++last_position;
 	dentry_pin(d);
 	dir_changed(dir);
+}
+
+int rootfs_hide(struct rootfs_inode *dir, const char *name)
+{
+	int r = reserve_hidden(dir, 1);
+
+	if (!r)
+		hide(dir, name);
+	return r;
+}
+
+void rootfs_give(struct dentry *d, struct inode *inode_taken)
+{
+	dentry_instantiate(d, inode_taken);
+	d->position = ++last_position;
+	d->pinned = true; /* as dentry_pin(): the walk that looks it up is about to list it */
+	dentry_ref(d);
 }
 
 /* Room must have been reserved. The entry itself is the caller's to drop. */
@@ -414,6 +435,7 @@ static int read_dir(struct file *f, uint64_t *pos, dir_emit *emit, void *arg)
 	struct erofs_entry e;
 
 	if (*pos == 0) {
+		rootfs_etc_all(d);
 		if (!emit(arg, ".", 1, f->inode->ino, 4, 1))
 			return 0;
 		*pos = 1;

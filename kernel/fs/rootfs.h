@@ -50,6 +50,12 @@ extern struct erofs rootfs_image; /* bytes 0: none */
 extern const struct file_ops rootfs_file_ops;
 
 void rootfs_keep(struct rootfs_inode *i); /* it was changed */
+int rootfs_hide(struct rootfs_inode *dir, const char *name); /* that of the image, for good; -ENOSPC */
+void rootfs_give(struct dentry *d, struct inode *inode_taken); /* a name that the directory was started with */
+
+/* rootfs_etc.c */
+int rootfs_etc_lookup(struct rootfs_inode *dir, struct dentry *d); /* 1: filled in, 0: not one of these, or -errno */
+void rootfs_etc_all(struct dentry *dir);
 
 /* rootfs_file.c */
 int rootfs_get_page(struct inode *inode, uint64_t index, bool for_write, struct file_page *ret);

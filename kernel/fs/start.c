@@ -1,5 +1,6 @@
 /* Mounts, and the file system as the first process finds it. Owns the mount tree; trusts the boot page. */
 #include "kernel/fs/fs_private.h"
+#include "kernel/fs/site.h"
 
 #include "kernel/platform/platform.h"
 
@@ -83,6 +84,10 @@ static void mount_everything(void)
 		}
 		dentry_unref(d);
 	}
+	if (*vb_boot_string(boot, boot->hosts)) { /* rootfs_etc.c has files for it */
+		must(make_directories("/etc", &d), "/etc");
+		dentry_unref(d);
+	}
 	must(path_lookup(AT_FDCWD, "/dev", WALK_DIRECTORY, &d), "/dev");
 	device_populate(d);
 	dentry_unref(d);
@@ -97,6 +102,7 @@ static void mount_everything(void)
 
 		must(volume_mount(i, target, boot->volume[i].flags & 1), target);
 	}
+	site_init();
 }
 
 void fs_init(void)
