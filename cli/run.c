@@ -76,6 +76,28 @@ static void parse_volume(struct request *r, char *text)
 	v->target = colon + 1;
 }
 
+/* DIR[:FOLDER[,FOLDER...]] */
+static void parse_site(struct request *r, char *text)
+{
+	static char tmp[] = "/tmp";
+	char *colon = strchr(text, ':'), *list = colon ? colon + 1 : tmp;
+	if (r->cell.site_dir)
+		cli_usage(r->verb, "--site is given twice: a cell is of one site");
+	if (colon)
+		*colon = 0;
+	if (!*text)
+		cli_usage(r->verb, "--site needs DIR[:FOLDER[,FOLDER...]]");
+	r->cell.site_dir = text;
+	for (char *folder; (folder = strsep(&list, ","));) {
+		if (r->cell.site_folder_count == VB_SITE_FOLDERS_MAX)
+			cli_usage(r->verb, "--site: more than %u folders", VB_SITE_FOLDERS_MAX);
+		size_t len = strlen(folder);
+		if (len < 2 || len > 200 || *folder != '/' || folder[len - 1] == '/' || strstr(folder, "//") || strstr(folder, "/."))
+			cli_usage(r->verb, "--site: \"%s\" is no folder: absolute paths please, such as /tmp or /run/app", folder);
+		r->cell.site_folders[r->cell.site_folder_count++] = folder;
+	}
+}
+
 static void parse_memory(struct request *r, const char *text)
 {
 	if (parse_size(text, &r->cell.memory_bytes) < 0)
@@ -99,7 +121,7 @@ static void parse_cpus(struct request *r, const char *text)
 		cli_usage(r->verb, "--cpu needs a number of CPUs from 0.01, such as 0.5");
 }
 
-enum { OPT_NAME = 256, OPT_RM, OPT_CPU, OPT_PLATFORM, OPT_READ_ONLY, OPT_CORE, OPT_HOSTNAME, OPT_JIT, OPT_DEBUG_WAIT };
+enum { OPT_NAME = 256, OPT_RM, OPT_CPU, OPT_PLATFORM, OPT_READ_ONLY, OPT_CORE, OPT_HOSTNAME, OPT_JIT, OPT_DEBUG_WAIT, OPT_SITE };
 
 static const struct option long_options[] = {{"memory", required_argument, NULL, 'm'}, {"env", required_argument, NULL, 'e'},
 	{"workdir", required_argument, NULL, 'w'}, {"user", required_argument, NULL, 'u'}, {"volume", required_argument, NULL, 'v'},
@@ -107,7 +129,7 @@ static const struct option long_options[] = {{"memory", required_argument, NULL,
 	{"name", required_argument, NULL, OPT_NAME}, {"rm", no_argument, NULL, OPT_RM}, {"cpu", required_argument, NULL, OPT_CPU},
 	{"platform", required_argument, NULL, OPT_PLATFORM}, {"read-only", no_argument, NULL, OPT_READ_ONLY},
 	{"core", required_argument, NULL, OPT_CORE}, {"hostname", required_argument, NULL, OPT_HOSTNAME},
-	{"jit", no_argument, NULL, OPT_JIT}, {"debug-wait", no_argument, NULL, OPT_DEBUG_WAIT}, NET_LONG_OPTIONS, {0}};
+	{"site", required_argument, NULL, OPT_SITE}, {"jit", no_argument, NULL, OPT_JIT}, {"debug-wait", no_argument, NULL, OPT_DEBUG_WAIT}, NET_LONG_OPTIONS, {0}};
 
 static void parse_option(struct request *r, int c)
 {
@@ -168,6 +190,8 @@ static void parse_option(struct request *r, int c)
 	case OPT_JIT:
 		o->boot_flags |= VB_BOOT_JIT;
 		break;
+	case OPT_SITE:
+		return parse_site(r, optarg);
 	case OPT_DEBUG_WAIT:
 		o->boot_flags |= VB_BOOT_DEBUG_WAIT;
 		break;
@@ -427,6 +451,7 @@ const struct verb verb_run = {
 		"  -w, --workdir DIR      working directory inside\n"
 		"  -u, --user UID[:GID]   user inside\n"
 		"  -v, --volume HOSTDIR:DIR[:ro]  show a folder of the host inside\n"
+		"      --site DIR[:FOLDER[,...]]  unix sockets below FOLDER (/tmp) are those of all cells with this DIR\n"
 		"      --read-only        the root file system refuses writes\n"
 		"      --hostname NAME    host name inside\n"
 		NET_HELP

@@ -79,6 +79,9 @@ static void fill(struct monitor *m, struct builder *b)
 	boot->net_count = m->net_count;
 	for (unsigned i = 0; i < m->net_count; i++)
 		boot->net[i] = m->net[i].boot;
+	boot->site_count = o->site_folder_count;
+	for (unsigned i = 0; i < o->site_folder_count; i++)
+		boot->site[i] = append_string(b, o->site_folders[i]);
 	const char *folder;
 	struct vb_error ignored;
 	struct vb_cpuid cpuid[VB_CPUID_MAX];

@@ -89,6 +89,7 @@ struct monitor {
 	struct monitor_net net[VB_NETS_MAX];
 	unsigned net_count;
 	struct volume *volumes[VB_BOOT_MAX_VOLUMES], *core;
+	struct site *site; /* NULL: none */
 	struct list clients; /* struct client, control.c */
 	unsigned client_count;
 	int control_listener, debug_listener, debugger; /* -1: none */

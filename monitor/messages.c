@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "host/log.h"
 #include "monitor/cell.h"
+#include "monitor/site.h"
 #include "monitor/volume.h"
 
 #define QUEUE_MAX   64u
@@ -99,6 +100,7 @@ static void send_queue(struct monitor *m)
 		drop_packet(m, p);
 	}
 	watch_events(m, m->socket, POLLIN);
+	site_resume(m);
 }
 
 /* --- requests --- */
@@ -152,6 +154,9 @@ static const struct request {
 	[VB_MSG_TRACE] = {sizeof(struct vb_msg_trace), TRACE_MAX, handle_trace},
 	[VB_MSG_DEBUG_OUT] = {1, PAYLOAD_MAX, handle_debug},
 	[VB_MSG_STOPPED] = {0, 0, handle_stopped},
+	[VB_MSG_SITE_REQUEST] = {sizeof(struct vb_site_request), sizeof(struct vb_site_request) + 2 * VB_SITE_PATH_MAX + VB_SITE_PIECE_MAX,
+		site_request},
+	[VB_MSG_SITE_FRAME] = {sizeof(struct vb_site_frame), sizeof(struct vb_site_frame) + VB_SITE_PIECE_MAX, site_frame},
 	[VB_MSG_NET_START] = {0, 0, net_start_request},
 };
 

@@ -23,6 +23,7 @@
 #include "host/log.h"
 #include "host/parse.h"
 #include "monitor/cell.h"
+#include "monitor/site.h"
 #include "monitor/volume.h"
 
 #define STACK_TRIM_BYTES (1u << 20) /* well below any stack limit */
@@ -236,7 +237,7 @@ static int start(struct monitor *m, struct vb_error *err)
 	if (r < 0)
 		return r;
 	stdio_describe(m);
-	if ((r = open_volumes(m, err)) < 0 || (r = net_open(m, err)) < 0 || (r = boot_create(m, err)) < 0 || (r = tender_create_files(m, err)) < 0)
+	if ((r = open_volumes(m, err)) < 0 || (r = site_open(m, err)) < 0 || (r = net_open(m, err)) < 0 || (r = boot_create(m, err)) < 0 || (r = tender_create_files(m, err)) < 0)
 		return r;
 	bool registry = registry_runtime_dir(&runtime_dir, err) == 0;
 	if (registry)
@@ -251,6 +252,7 @@ static int start(struct monitor *m, struct vb_error *err)
 	fd_close(&m->stats_fd);
 	signals_start(m);
 	watch_add(m, m->socket, POLLIN, messages_ready, NULL);
+	site_start(m);
 	terminal_start(m);
 	tables_watch(m);
 	record(m);
@@ -297,6 +299,7 @@ static void release(struct monitor *m)
 	for (unsigned i = 0; i < VB_BOOT_MAX_VOLUMES; i++)
 		volume_close(m->volumes[i]);
 	volume_close(m->core);
+	site_close(m);
 	for (unsigned i = 0; i < VB_ARRAY_LEN(fds); i++)
 		fd_close(fds[i]);
 	fd_close(&m->dir_fd);

@@ -42,6 +42,9 @@ struct monitor_options {
 	double cpus;         /* limit; 0: none */
 	struct monitor_volume volumes[VB_BOOT_MAX_VOLUMES];
 	unsigned volume_count;
+	const char *site_dir; /* NULL: none */
+	const char *site_folders[VB_SITE_FOLDERS_MAX]; /* in the cell: absolute, normal */
+	unsigned site_folder_count;
 	const struct net_options *net; /* net.h */
 	const char *core_dir; /* NULL: no core files */
 

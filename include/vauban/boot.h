@@ -15,9 +15,10 @@
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
 /* Tells builds apart that do not fit together: the tender compares its own with those of boot page and kernel. To be raised
  * with any change to what they share, messages included. */
-#define VB_BOOT_VERSION     (4u << 24 | (uint32_t)sizeof(struct vb_boot))
+#define VB_BOOT_VERSION     (5u << 24 | (uint32_t)sizeof(struct vb_boot))
 #define VB_BOOT_MAX_BYTES   (2u << 20) /* header + strings; argv and environment are bounded by this */
 #define VB_BOOT_MAX_VOLUMES 16u
+#define VB_SITE_FOLDERS_MAX 7u
 
 /* What a standard descriptor of the cell is on the host. */
 enum vb_stdio_kind {
@@ -114,6 +115,8 @@ struct vb_boot {
 	struct vb_boot_net net[VB_NETS_MAX];
 	uint32_t volume_count;
 	struct vb_boot_volume volume[VB_BOOT_MAX_VOLUMES];
+	uint32_t site_count; /* folders whose sockets are the site's; 0: no site */
+	uint32_t site[VB_SITE_FOLDERS_MAX];
 	struct vb_boot_stdio stdio[3];
 
 	uint64_t memory_bytes; /* size of the memory file: the cell's limit */

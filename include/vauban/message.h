@@ -21,6 +21,8 @@ enum vb_message_type {
 	VB_MSG_DEBUG_OUT = 6,     /* payload: bytes for the debugger (gdb remote protocol) */
 	VB_MSG_STOPPED = 7,       /* the program stopped (SIGTSTP and its kin); tag: signal */
 	VB_MSG_NET_START = 8,     /* tag: index of the interface, VB_NET_LAZY, that is about to be used. Once each */
+	VB_MSG_SITE_REQUEST = 9,  /* tag: of the reply; payload: struct vb_site_request, ... (site.h) */
+	VB_MSG_SITE_FRAME = 10,   /* tag: id of a socket; payload: struct vb_site_frame + data */
 
 	/* monitor to kernel */
 	VB_MSG_SIGNAL = 64,      /* tag: signal number for the program */
@@ -29,6 +31,8 @@ enum vb_message_type {
 	VB_MSG_TRACE_SET = 67,   /* tag: 1 on, 0 off */
 	VB_MSG_DEBUG_IN = 68,    /* payload: bytes from the debugger; tag 1: debugger attached, 2: detached, 0: data */
 	VB_MSG_WINSIZE = 69,     /* payload: struct vb_msg_winsize */
+	VB_MSG_SITE_REPLY = 70,  /* tag: of the request; payload: struct vb_site_reply + what was asked for */
+	VB_MSG_SITE_EVENT = 71,  /* tag: id of a socket; payload: struct vb_site_frame + data */
 };
 
 #define VB_9P_CORE 255u

@@ -4,6 +4,7 @@
  * goes (dentry_drop). 3. an unreferenced hashed entry stays on the lru list, the oldest go first; others are freed.
  */
 #include "kernel/fs/fs_private.h"
+#include "kernel/fs/site.h"
 
 #define CACHE_MAX 2048u /* unreferenced entries kept */
 
@@ -200,7 +201,7 @@ static struct dentry *cached(struct dentry *parent, const char *name, size_t len
 	return NULL;
 }
 
-int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct dentry **ret)
+int dentry_lookup_own(struct dentry *parent, const char *name, size_t len, struct dentry **ret)
 {
 	const struct inode_ops *ops = parent->inode->ops;
 	struct dentry *d = cached(parent, name, len);
@@ -240,6 +241,13 @@ int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct de
 	if (!r)
 		*ret = d;
 	return r;
+}
+
+int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct dentry **ret)
+{
+	int r = dentry_lookup_own(parent, name, len, ret);
+
+	return !r && site_active && !(*ret)->inode ? site_lookup(ret) : r;
 }
 
 void dentry_drop(struct dentry *d)

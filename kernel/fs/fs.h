@@ -136,6 +136,7 @@ int path_from_user(uint64_t addr, char **ret);
 int path_from_user_empty_ok(uint64_t addr, char **ret);
 /* The entry `name` of a directory: referenced, negative if there is none yet. May sleep. */
 int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentry **ret);
+int dentry_lookup_own(struct dentry *dir, const char *name, size_t len, struct dentry **ret); /* without the names of a site */
 
 /* --- open files --- */
 #define POLL_IN 0x001u

@@ -70,6 +70,7 @@ struct walk {
 	uint64_t resolve; /* RESOLVE_* of openat2 */
 	size_t len;
 	bool slash; /* the component had a slash behind it */
+	bool own;   /* not the names that a site adds */
 	char name[NAME_MAX + 1];
 };
 int walk_start(struct walk *w, int dirfd, const char *path, uint64_t resolve);
@@ -87,6 +88,9 @@ int path_lookup_user(int dirfd, uint64_t user_path, unsigned flags, struct dentr
 /* names.c: the calls that change directories, with all checks */
 int names_may_create(struct dentry *dir);
 int names_create(struct dentry *dir, struct dentry *d, uint32_t mode, uint64_t rdev);
+/* Finds the place of a new name: on success w->at is its directory and *ret_d its negative entry, until names_end_create. */
+int names_begin_create(struct walk *w, int dirfd, const char *path, bool directory, struct dentry **ret_d);
+int names_end_create(struct walk *w, struct dentry *d, int r); /* returns r */
 int names_mkdir(int dirfd, const char *path, uint32_t mode);
 int names_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev);
 int names_symlink(const char *target, int dirfd, const char *path);

@@ -2,6 +2,7 @@
  * Owns no state; the back ends do the work once everything is checked.
  */
 #include "kernel/fs/fs_private.h"
+#include "kernel/fs/site.h"
 
 #include <linux/inotify.h>
 
@@ -44,8 +45,7 @@ int names_create(struct dentry *dir, struct dentry *d, uint32_t mode, uint64_t r
 	return created(dir, d, ops->create(dir->inode, d, mode, rdev));
 }
 
-/* Finds the place of a new name: on success w->at is its directory and *ret_d its negative entry. */
-static int begin_create(struct walk *w, int dirfd, const char *path, bool directory, struct dentry **ret_d)
+int names_begin_create(struct walk *w, int dirfd, const char *path, bool directory, struct dentry **ret_d)
 {
 	struct dentry *d = NULL;
 	int r = *path ? walk_start(w, dirfd, path, 0) : -ENOENT;
@@ -71,7 +71,7 @@ static int begin_create(struct walk *w, int dirfd, const char *path, bool direct
 	return 0;
 }
 
-static int end_create(struct walk *w, struct dentry *d, int r)
+int names_end_create(struct walk *w, struct dentry *d, int r)
 {
 	dentry_unref(d);
 	walk_end(w);
@@ -82,14 +82,14 @@ int names_mkdir(int dirfd, const char *path, uint32_t mode)
 {
 	struct walk w;
 	struct dentry *d;
-	int r = begin_create(&w, dirfd, path, true, &d);
+	int r = names_begin_create(&w, dirfd, path, true, &d);
 
 	if (r)
 		return r;
 	struct inode *dir = w.at->inode;
 
 	mode &= (0777 | S_ISVTX) & ~current->process->fs->umask;
-	return end_create(&w, d, dir->ops->mkdir ? created(w.at, d, dir->ops->mkdir(dir, d, S_IFDIR | mode)) : -EPERM);
+	return names_end_create(&w, d, dir->ops->mkdir ? created(w.at, d, dir->ops->mkdir(dir, d, S_IFDIR | mode)) : -EPERM);
 }
 
 int names_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev)
@@ -113,26 +113,26 @@ int names_mknod(int dirfd, const char *path, uint32_t mode, uint64_t rdev)
 	default:
 		return -EINVAL;
 	}
-	r = begin_create(&w, dirfd, path, false, &d);
+	r = names_begin_create(&w, dirfd, path, false, &d);
 	if (r)
 		return r;
 	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !capable(CAP_MKNOD))
 		r = -EPERM;
 	mode = (mode & S_IFMT) | (mode & 07777 & ~current->process->fs->umask);
-	return end_create(&w, d, r ? r : names_create(w.at, d, mode, S_ISCHR(mode) || S_ISBLK(mode) ? rdev : 0));
+	return names_end_create(&w, d, r ? r : names_create(w.at, d, mode, S_ISCHR(mode) || S_ISBLK(mode) ? rdev : 0));
 }
 
 int names_symlink(const char *target, int dirfd, const char *path)
 {
 	struct walk w;
 	struct dentry *d;
-	int r = *target ? begin_create(&w, dirfd, path, false, &d) : -ENOENT;
+	int r = *target ? names_begin_create(&w, dirfd, path, false, &d) : -ENOENT;
 
 	if (r)
 		return r;
 	struct inode *dir = w.at->inode;
 
-	return end_create(&w, d, dir->ops->symlink ? created(w.at, d, dir->ops->symlink(dir, d, target)) : -EPERM);
+	return names_end_create(&w, d, dir->ops->symlink ? created(w.at, d, dir->ops->symlink(dir, d, target)) : -EPERM);
 }
 
 int names_link(struct dentry *old, int dirfd, const char *path)
@@ -140,7 +140,7 @@ int names_link(struct dentry *old, int dirfd, const char *path)
 	struct inode *inode = old->inode;
 	struct walk w;
 	struct dentry *d;
-	int r = begin_create(&w, dirfd, path, false, &d);
+	int r = names_begin_create(&w, dirfd, path, false, &d);
 
 	if (r)
 		return r;
@@ -159,7 +159,7 @@ int names_link(struct dentry *old, int dirfd, const char *path)
 		if (inotify_watches)
 			inotify_tell_self(inode, IN_ATTRIB);
 	}
-	return end_create(&w, d, created(w.at, d, r));
+	return names_end_create(&w, d, created(w.at, d, r));
 }
 
 static int special_name_error(const struct walk *w, bool directory)
@@ -210,7 +210,7 @@ int names_unlink(int dirfd, const char *path, bool directory)
 		struct inode *dir = w.at->inode;
 		int (*remove)(struct inode *, struct dentry *) = directory ? dir->ops->rmdir : dir->ops->unlink;
 
-		r = remove ? remove(dir, d) : -EPERM;
+		r = site_is(d->inode) ? site_unlink(d) : remove ? remove(dir, d) : -EPERM;
 		if (!r) {
 			dentry_drop(d);
 			removed(w.at->inode, d, directory);
@@ -272,6 +272,8 @@ static int rename_entries(struct walk *from, struct dentry *source, struct walk 
 		return -EBUSY;
 	const struct inode_ops *ops = from->at->inode->ops;
 
+	if (site_is(source->inode) || (target->inode && site_is(target->inode)))
+		return site_rename(source, to->at, target, flags);
 	r = ops->rename ? ops->rename(from->at->inode, source, to->at->inode, target, flags) : -EPERM;
 	if (r)
 		return r;

@@ -156,7 +156,7 @@ static int walk_step(struct walk *w, bool follow)
 
 	if (walk_name_is_special(w))
 		return w->len == 2 ? walk_up(w) : 0;
-	int r = dentry_lookup(w->at, w->name, w->len, &d);
+	int r = (w->own ? dentry_lookup_own : dentry_lookup)(w->at, w->name, w->len, &d);
 
 	return r ? r : walk_enter(w, d, follow);
 }

@@ -2,6 +2,8 @@
  * program. A socket that its owner has released stays as a dead object while peers or messages refer to it.
  */
 #include "kernel/fs/fs_private.h"
+#include "kernel/fs/site.h"
+#include "kernel/net/site.h"
 #include "kernel/net/unix.h"
 
 #include <asm/ioctls.h>
@@ -15,7 +17,7 @@ struct list unix_all = LIST_INIT(unix_all);
 static struct list abstract_names = LIST_INIT(abstract_names);
 static const struct socket_ops unix_ops;
 
-static struct unix_socket *unix_new(int type)
+struct unix_socket *unix_new(int type)
 {
 	struct unix_socket *u = kzalloc(sizeof(*u));
 
@@ -57,11 +59,12 @@ void unix_unref(struct unix_socket *u)
 {
 	if (u && --u->refs == 0) {
 		unix_name_unref(u->name);
+		kfree(u->site_path);
 		kfree(u);
 	}
 }
 
-static void wake_all(struct unix_socket *u)
+void unix_wake_all(struct unix_socket *u)
 {
 	wait_queue_wake(&u->read_wait, POLL_IN | POLL_RDNORM | POLL_RDHUP | POLL_HUP);
 	wait_queue_wake(&u->write_wait, POLL_OUT | POLL_WRNORM | POLL_HUP | POLL_ERR);
@@ -83,6 +86,8 @@ static void set_peer(struct unix_socket *u, struct unix_socket *peer)
 
 void unix_disconnect(struct unix_socket *u)
 {
+	if (u->peer && u->peer->remote && u->site)
+		site_disconnect(u);
 	set_peer(u, NULL);
 	u->state = UNIX_UNCONNECTED;
 }
@@ -102,11 +107,12 @@ static void unix_release_owner(struct unix_socket *u, bool never_accepted)
 		inode_unref(u->inode);
 		u->inode = NULL;
 	}
+	site_release(u, !list_empty(&u->messages));
 	if (peer && u->base.type != SOCK_DGRAM && !peer->dead) {
 		peer->shut = SHUT_READ | SHUT_WRITE;
 		if (!list_empty(&u->messages) || never_accepted)
 			peer->base.error = ECONNRESET;
-		wake_all(peer);
+		unix_wake_all(peer);
 	}
 	set_peer(u, NULL);
 	list_for_each_safe(waiting, next, &u->accept, struct unix_socket, accept_node) {
@@ -115,9 +121,9 @@ static void unix_release_owner(struct unix_socket *u, bool never_accepted)
 	}
 	list_for_each_safe(sender, next, &u->peers, struct unix_socket, peers_node) {
 		list_remove(&sender->peers_node);
-		wake_all(sender);
+		unix_wake_all(sender);
 	}
-	wake_all(u);
+	unix_wake_all(u);
 	wait_queue_wake(&u->space_wait, POLL_OUT);
 	list_init(&messages);
 	list_for_each_safe(m, next, &u->messages, struct unix_message, node) {
@@ -156,7 +162,7 @@ int unix_check_name(const uint8_t *name, unsigned len)
 	return len > FAMILY_BYTES && len <= UNIX_NAME_BYTES && family == AF_UNIX ? 0 : -EINVAL;
 }
 
-static struct unix_name *name_new(const uint8_t *bytes, unsigned len)
+struct unix_name *unix_name_new(const uint8_t *bytes, unsigned len)
 {
 	struct unix_name *name = kzalloc(sizeof(*name));
 
@@ -177,13 +183,17 @@ static struct unix_socket *find_abstract(const uint8_t *name, unsigned len, int 
 	return NULL;
 }
 
-static int find_path(const uint8_t *name, unsigned len, struct unix_socket **ret)
+static int find_path(const uint8_t *name, unsigned len, int type, struct unix_socket **ret)
 {
-	char path[UNIX_PATH_BYTES + 1] = {0};
+	char path[UNIX_PATH_BYTES + 1] = {0}, *site_path;
 	struct dentry *d;
 
 	memcpy(path, name + FAMILY_BYTES, len - FAMILY_BYTES);
-	int r = path_lookup(AT_FDCWD, path, WALK_FOLLOW, &d);
+	int r = site_resolve(path, &d, &site_path);
+	if (r > 0) {
+		*ret = site_remote_new(type, site_path);
+		return *ret ? 0 : -ENOMEM;
+	}
 	if (r)
 		return r;
 	r = inode_permission(d->inode, MAY_WRITE);
@@ -209,7 +219,7 @@ int unix_find(const uint8_t *name, unsigned len, int type, struct unix_socket **
 			return -ECONNREFUSED;
 		u->refs++;
 	} else {
-		r = find_path(name, len, &u);
+		r = find_path(name, len, type, &u);
 	}
 	if (!r && u->base.type != type) {
 		unix_unref(u);
@@ -231,7 +241,7 @@ int unix_autobind(struct unix_socket *u)
 		vb_snprintf((char *)name + FAMILY_BYTES + 1, 6, "%05x", next++ & 0xfffff);
 		if (find_abstract(name, FAMILY_BYTES + 6, u->base.type))
 			continue;
-		u->name = name_new(name, FAMILY_BYTES + 6);
+		u->name = unix_name_new(name, FAMILY_BYTES + 6);
 		if (!u->name)
 			return -ENOMEM;
 		list_push_back(&abstract_names, &u->bound_node);
@@ -242,19 +252,26 @@ int unix_autobind(struct unix_socket *u)
 
 static int bind_path(struct unix_socket *u, struct unix_name *name)
 {
-	const char *path = (const char *)name->bytes + FAMILY_BYTES;
+	uint32_t mode = S_IFSOCK | (0777 & ~current->process->fs->umask);
+	struct walk w;
 	struct dentry *d;
-	int r = names_mknod(AT_FDCWD, path, S_IFSOCK | (0777 & ~current->process->fs->umask), 0);
+	int r = names_begin_create(&w, AT_FDCWD, (const char *)name->bytes + FAMILY_BYTES, false, &d);
 
-	if (!r)
-		r = path_lookup(AT_FDCWD, path, 0, &d);
 	if (r)
 		return r == -EEXIST ? -EADDRINUSE : r;
-	u->inode = d->inode;
-	inode_ref(u->inode);
-	u->inode->socket = u;
-	dentry_unref(d);
-	return 0;
+	char *site = site_path(w.at, w.name, "");
+	if (site) {
+		r = site_bind(u, name, w.at, site, mode);
+	} else {
+		r = names_create(w.at, d, mode, 0);
+		if (!r) {
+			u->inode = d->inode;
+			inode_ref(u->inode);
+			u->inode->socket = u;
+		}
+	}
+	kfree(site);
+	return names_end_create(&w, d, r);
 }
 
 static int unix_bind(struct socket *s, const uint8_t *bytes, unsigned len)
@@ -270,7 +287,7 @@ static int unix_bind(struct socket *s, const uint8_t *bytes, unsigned len)
 		return -EINVAL;
 	if (is_abstract(bytes) && find_abstract(bytes, len, s->type))
 		return -EADDRINUSE;
-	struct unix_name *name = name_new(bytes, len);
+	struct unix_name *name = unix_name_new(bytes, len);
 	if (!name)
 		return -ENOMEM;
 	if (!is_abstract(bytes))
@@ -305,7 +322,7 @@ static int unix_get_name(struct socket *s, bool peer, uint8_t *ret)
 
 /* --- connections --- */
 
-static void join(struct unix_socket *a, struct unix_socket *b)
+void unix_join(struct unix_socket *a, struct unix_socket *b)
 {
 	set_peer(a, b);
 	set_peer(b, a);
@@ -314,9 +331,24 @@ static void join(struct unix_socket *a, struct unix_socket *b)
 
 static int unix_pair(struct socket *a, struct socket *b)
 {
-	join(unix_of(a), unix_of(b));
+	unix_join(unix_of(a), unix_of(b));
 	a->peer_creds = b->peer_creds = socket_current_creds();
 	return 0;
+}
+
+/* Connects to the remote *peer, or exchanges it for the socket of this cell that it turns out to be. Takes it on failure. */
+static int find_remote(struct unix_socket *u, struct unix_socket **peer, bool nonblock)
+{
+	struct unix_socket *remote = *peer;
+	int r = site_connect(u, remote, nonblock, peer);
+
+	if (r)
+		unix_unref(remote);
+	if (r == VB_SITE_LOCAL && (*peer)->base.type != u->base.type) {
+		unix_unref(*peer);
+		return -EPROTOTYPE;
+	}
+	return r == VB_SITE_LOCAL ? 0 : r;
 }
 
 static int connect_datagram(struct unix_socket *u, const uint8_t *name, unsigned len)
@@ -332,12 +364,16 @@ static int connect_datagram(struct unix_socket *u, const uint8_t *name, unsigned
 		r = unix_autobind(u);
 	if (!r)
 		r = unix_find(name, len, u->base.type, &peer);
+	if (!r && peer->remote)
+		r = find_remote(u, &peer, false);
 	if (r)
 		return r;
 	if (peer->peer && peer->peer != u) {
 		unix_unref(peer);
 		return -EPERM;
 	}
+	if (!peer->remote)
+		unix_disconnect(u);
 	set_peer(u, peer);
 	u->state = UNIX_CONNECTED;
 	unix_unref(peer);
@@ -387,7 +423,7 @@ static int connect_to(struct unix_socket *u, struct unix_socket *listener, bool 
 	server->base.pass_creds = listener->base.pass_creds;
 	server->base.peer_creds = socket_current_creds();
 	u->base.peer_creds = listener->base.peer_creds;
-	join(u, server);
+	unix_join(u, server);
 	list_push_back(&listener->accept, &server->accept_node);
 	listener->accept_count++;
 	wait_queue_wake(&listener->read_wait, POLL_IN | POLL_RDNORM);
@@ -406,9 +442,12 @@ static int unix_connect(struct socket *s, const uint8_t *name, unsigned len, boo
 		r = unix_autobind(u);
 	if (!r)
 		r = unix_find(name, len, s->type, &listener);
+	if (!r && listener->remote)
+		r = find_remote(u, &listener, nonblock);
 	if (r)
 		return r;
-	r = connect_to(u, listener, nonblock);
+	if (!listener->remote)
+		r = connect_to(u, listener, nonblock);
 	unix_unref(listener);
 	return r;
 }
@@ -422,6 +461,9 @@ static int unix_listen(struct socket *s, int backlog)
 	if (!u->name || u->state == UNIX_CONNECTED)
 		return -EINVAL;
 	u->backlog = backlog < 0 || backlog > BACKLOG_MAX ? BACKLOG_MAX : (unsigned)backlog;
+	int r = u->site ? site_listen(u) : 0;
+	if (r)
+		return r;
 	u->state = UNIX_LISTENING;
 	s->listening = true;
 	s->peer_creds = socket_current_creds();
@@ -429,25 +471,30 @@ static int unix_listen(struct socket *s, int backlog)
 	return 0;
 }
 
+/* Connections from other cells. */
+static bool waits_at_monitor(const struct unix_socket *u)
+{
+	return u->site && u->site->ready;
+}
+
 static int unix_accept(struct socket *s, bool nonblock, struct socket **ret)
 {
 	struct unix_socket *u = unix_of(s);
-	uint64_t timeout = s->receive_timeout_ns;
+	uint64_t timeout = s->receive_timeout_ns, deadline = deadline_after(timeout);
 
 	if (s->type == SOCK_DGRAM)
 		return -EOPNOTSUPP;
 	if (u->state != UNIX_LISTENING)
 		return -EINVAL;
-	if (list_empty(&u->accept)) {
-		if (u->shut & SHUT_READ)
-			return -EINVAL;
-		if (nonblock)
-			return -EAGAIN;
-		int r = wait_until(&u->read_wait, !list_empty(&u->accept) || (u->shut & SHUT_READ), deadline_after(timeout));
+	while (list_empty(&u->accept)) {
+		int r = u->shut & SHUT_READ ? -EINVAL : waits_at_monitor(u) ? site_accept(u, ret) : -EAGAIN;
+		if (r == -EAGAIN && waits_at_monitor(u))
+			continue;
+		if (r != -EAGAIN || nonblock)
+			return r;
+		r = wait_until(&u->read_wait, !list_empty(&u->accept) || u->shut & SHUT_READ || waits_at_monitor(u), deadline);
 		if (r)
 			return socket_wait_error(r, timeout);
-		if (list_empty(&u->accept))
-			return -EINVAL;
 	}
 	struct unix_socket *server = list_first(&u->accept, struct unix_socket, accept_node);
 	list_remove(&server->accept_node);
@@ -464,9 +511,11 @@ static int unix_shutdown(struct socket *s, int how)
 	u->shut |= how;
 	if (peer && s->type != SOCK_DGRAM && !peer->dead) {
 		peer->shut |= (how & SHUT_READ ? SHUT_WRITE : 0) | (how & SHUT_WRITE ? SHUT_READ : 0);
-		wake_all(peer);
+		unix_wake_all(peer);
 	}
-	wake_all(u);
+	if (u->site)
+		site_shutdown(u, how);
+	unix_wake_all(u);
 	wait_queue_wake(&u->space_wait, POLL_OUT);
 	return 0;
 }
@@ -486,7 +535,7 @@ static unsigned unix_poll(struct socket *s, struct file *f, struct poll_table *t
 		events |= POLL_HUP;
 	if (u->shut & SHUT_READ)
 		events |= POLL_RDHUP | POLL_IN | POLL_RDNORM;
-	if (!list_empty(&u->messages) || !list_empty(&u->accept))
+	if (!list_empty(&u->messages) || !list_empty(&u->accept) || waits_at_monitor(u))
 		events |= POLL_IN | POLL_RDNORM;
 	if (s->type != SOCK_DGRAM && u->state == UNIX_UNCONNECTED)
 		events |= POLL_HUP;

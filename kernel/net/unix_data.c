@@ -1,11 +1,13 @@
 /* Unix sockets: messages from sender to receiver. Owns struct unix_message; a message is charged to its sender until it is
  * received, and the sender waits when it has too much on the way. Trusts nothing from the program.
  */
+#include "kernel/net/site.h"
 #include "kernel/net/unix.h"
 
 #include <asm/signal.h>
 
 #define STREAM_CHUNK 32768u
+_Static_assert(sizeof(struct unix_message) == VB_SITE_OVERHEAD, "monitors count what is charged");
 
 bool unix_writable(const struct unix_socket *u)
 {
@@ -14,6 +16,8 @@ bool unix_writable(const struct unix_socket *u)
 
 bool unix_queue_full(const struct unix_socket *receiver, const struct unix_socket *sender)
 {
+	if (receiver->remote)
+		return sender->site && sender->site->blocked;
 	return receiver != sender && receiver->peer != sender && !receiver->dead && receiver->message_count > receiver->backlog;
 }
 
@@ -21,7 +25,10 @@ static void message_free(struct unix_message *m)
 {
 	struct unix_socket *sender = m->sender;
 
-	sender->charged -= m->charge;
+	if (sender->remote)
+		site_consumed(sender, m->charge);
+	else
+		sender->charged -= m->charge;
 	if (unix_writable(sender))
 		wait_queue_wake(&sender->write_wait, POLL_OUT | POLL_WRNORM);
 	unix_unref(sender);
@@ -85,8 +92,10 @@ static struct unix_message *message_new(struct unix_socket *u, struct socket_mes
 	return m;
 }
 
-static void message_deliver(struct unix_socket *to, struct unix_message *m)
+void unix_deliver(struct unix_socket *to, struct unix_message *m)
 {
+	if (to->remote)
+		return site_forward(to, m);
 	list_push_back(&to->messages, &m->node);
 	to->message_count++;
 	to->message_bytes += m->len;
@@ -108,7 +117,9 @@ static void message_consume(struct unix_socket *u, struct unix_message *m)
 
 static bool send_may_go_on(const struct unix_socket *u)
 {
-	return u->charged < u->base.send_buffer || (u->shut & SHUT_WRITE) || (u->peer && (u->peer->shut & SHUT_READ));
+	size_t limit = u->peer && u->peer->remote ? vb_min(u->base.send_buffer, VB_SITE_WINDOW) : u->base.send_buffer;
+
+	return u->charged < limit || (u->shut & SHUT_WRITE) || (u->peer && (u->peer->shut & SHUT_READ));
 }
 
 static int await_buffer(struct unix_socket *u, unsigned flags)
@@ -134,6 +145,8 @@ static long stream_send(struct unix_socket *u, struct socket_message *send)
 		return -ENOTCONN;
 	if (u->shut & SHUT_WRITE)
 		r = -EPIPE;
+	else if (u->peer->remote && send->rights)
+		r = site_refuse_rights();
 	while (!r && send->data->left) {
 		r = await_buffer(u, send->flags);
 		if (!r && ((u->shut & SHUT_WRITE) || u->peer->dead || (u->peer->shut & SHUT_READ)))
@@ -144,7 +157,7 @@ static long stream_send(struct unix_socket *u, struct socket_message *send)
 		struct unix_message *m = message_new(u, send, n, &r);
 		if (!m)
 			break;
-		message_deliver(u->peer, m);
+		unix_deliver(u->peer, m);
 		done += (long)n;
 	}
 	if (r == -EPIPE && !done && !(send->flags & MSG_NOSIGNAL))
@@ -197,23 +210,30 @@ static int await_queue(struct unix_socket *u, struct unix_socket *to, unsigned f
 		wait_until(&to->space_wait, !unix_queue_full(to, u) || (to->shut & SHUT_READ), deadline_after(timeout)), timeout);
 }
 
-static long packet_send(struct unix_socket *u, struct socket_message *send)
+/* To another cell. */
+static long remote_send(struct unix_socket *u, struct unix_socket *to, struct socket_message *send)
 {
-	struct unix_socket *to = NULL;
-	size_t len = send->data->left;
-	int r;
+	long r = site_send_packet(u, to, send);
 
-	if (u->base.type == SOCK_SEQPACKET && u->state != UNIX_CONNECTED)
-		return -ENOTCONN;
-	r = packet_target(u, send, &to);
-	if (r)
-		return r;
-	if (u->base.pass_creds)
-		r = unix_autobind(u);
-	if (!r && len > u->base.send_buffer - 32)
+	if (r == -ECONNREFUSED && u->peer == to)
+		unix_disconnect(u);
+	return r;
+}
+
+long unix_send_to(struct unix_socket *u, struct unix_socket *to, struct socket_message *send)
+{
+	bool connected = u->base.type != SOCK_DGRAM;
+	size_t len = send->data->left;
+	int r = 0;
+
+	if (len > u->base.send_buffer - 32 || (to->remote && len > VB_SITE_PACKET_MAX))
 		r = -EMSGSIZE;
 	if (!r)
 		r = packet_check(u, to);
+	if (!r && to->remote && !connected)
+		return remote_send(u, to, send);
+	if (!r && to->remote && send->rights)
+		r = site_refuse_rights();
 	if (!r)
 		r = await_buffer(u, send->flags);
 	if (!r)
@@ -224,9 +244,25 @@ static long packet_send(struct unix_socket *u, struct socket_message *send)
 		r = packet_check(u, to);
 	struct unix_message *m = r ? NULL : message_new(u, send, len, &r);
 	if (m)
-		message_deliver(to, m);
-	unix_unref(to);
+		unix_deliver(to, m);
 	return m ? (long)len : r;
+}
+
+static long packet_send(struct unix_socket *u, struct socket_message *send)
+{
+	struct unix_socket *to = NULL;
+
+	if (u->base.type == SOCK_SEQPACKET && u->state != UNIX_CONNECTED)
+		return -ENOTCONN;
+	long r = packet_target(u, send, &to);
+	if (r)
+		return r;
+	if (u->base.pass_creds)
+		r = unix_autobind(u);
+	if (!r)
+		r = unix_send_to(u, to, send);
+	unix_unref(to);
+	return r;
 }
 
 long unix_send(struct socket *s, struct socket_message *send)

@@ -1,5 +1,6 @@
 /* Directories: reading them, changing into them, and the calls that make, link, rename and remove names. Trusts no argument. */
 #include "kernel/fs/fs_private.h"
+#include "kernel/fs/site.h"
 #include "kernel/syscall/define.h"
 
 #include <linux/inotify.h>
@@ -52,8 +53,11 @@ static long read_entries(int fd, uint64_t buf, unsigned size, bool old_layout)
 		return -EBADF;
 	int r = !is_type(f->inode, S_IFDIR) || !f->ops->readdir ? -ENOTDIR
 		: f->dentry->unlinked                           ? -ENOENT
+		: site_active && site_owns_position(f)          ? 0
 								: f->ops->readdir(f, &f->pos, emit_entry, &g);
 
+	if (!r && site_active && !g.some && !g.error)
+		r = site_readdir(f, emit_entry, &g);
 	notify(f->dentry, r, IN_ACCESS);
 	file_unref(f);
 	return r ? r : g.error ? g.error : (long)(size - g.left);

@@ -7,6 +7,7 @@
 #include "kernel/debug/trace.h"
 #include "kernel/fs/fs.h"
 #include "kernel/fs/p9.h"
+#include "kernel/fs/site.h"
 #include "kernel/platform/platform.h"
 
 #include <vauban/message.h>
@@ -66,6 +67,12 @@ void messages_run(void)
 			break;
 		case VB_MSG_STDIO_REPLY:
 			stdio_reply(payload, size);
+			break;
+		case VB_MSG_SITE_REPLY:
+			site_reply(m.header.tag, payload, size);
+			break;
+		case VB_MSG_SITE_EVENT:
+			site_event(m.header.tag, payload, size);
 			break;
 		case VB_MSG_WINSIZE:
 			if (size == sizeof(struct vb_msg_winsize))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kernel/fs/fs.h"
+#include "kernel/fs/site.h"
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
 #include "kernel/task/task.h"
@@ -269,4 +270,23 @@ WEAK uint64_t now_monotonic_ns(void)
 WEAK uint64_t now_realtime_ns(void)
 {
 	return fake_now_ns;
+}
+
+/* No site: kernel/net/site_names.c. */
+WEAK bool site_active;
+WEAK bool site_is(const struct inode *inode)
+{
+	return false;
+}
+WEAK int site_lookup(struct dentry **d)
+{
+	return 0;
+}
+WEAK int site_unlink(struct dentry *d)
+{
+	return -EPERM;
+}
+WEAK int site_rename(struct dentry *from, struct dentry *dir, struct dentry *to, unsigned flags)
+{
+	return -EXDEV;
 }
