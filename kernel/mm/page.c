@@ -91,20 +91,31 @@ static void blocks_put(uint64_t index, uint64_t count, bool zero)
 	}
 }
 
-/* Gives large dirty blocks back to the host until at most `keep` frames of them are left. */
+/* Gives one dirty block of that order back to the host. False if there is none. */
+static bool discard_block(unsigned order)
+{
+	struct page *page = list_empty(&free_blocks[order]) ? NULL : list_first(&free_blocks[order], struct page, node);
+
+	if (!page || page->zero || platform_discard(page_offset(page), frames(order) * VB_PAGE_SIZE))
+		return false;
+	block_take(page);
+	block_put(index_of(page), order, true);
+	return true;
+}
+
+/* Gives large dirty blocks back until at most `keep` frames of them are left. */
 static void discard_down_to(uint64_t keep)
 {
-	for (int order = PAGE_MAX_ORDER; order >= DISCARD_ORDER; order--) {
-		while (dirty_large > keep && !list_empty(&free_blocks[order])) {
-			struct page *page = list_first(&free_blocks[order], struct page, node);
-			if (page->zero)
-				break;
-			if (platform_discard(page_offset(page), frames((unsigned)order) * VB_PAGE_SIZE))
-				return;
-			block_take(page);
-			block_put(index_of(page), (unsigned)order, true);
-		}
-	}
+	for (unsigned order = PAGE_MAX_ORDER; order >= DISCARD_ORDER; order--)
+		while (dirty_large > keep && discard_block(order))
+			;
+}
+
+void pages_give_back(void)
+{
+	for (unsigned order = 0; order <= PAGE_MAX_ORDER; order++)
+		while (discard_block(order))
+			;
 }
 
 /* A block of never used frames: those skipped for alignment become free blocks. */

@@ -67,7 +67,7 @@ static struct task *task_alloc(struct process *p)
 	}
 	t->process = p;
 	t->kstack = (uint64_t)page_virt(stack);
-	*(uint64_t *)t->kstack = KSTACK_END;
+	*(uint64_t *)t->kstack = t->kstack_end = KSTACK_END;
 	/* Registers end 8 bytes below the top: that leaves the stack aligned as C wants it after they are pushed. */
 	t->regs = (struct regs *)(t->kstack + KSTACK_BYTES - 8) - 1;
 	memset(t->regs, 0, sizeof(*t->regs));

@@ -5,6 +5,7 @@
 
 #include "kernel/debug/debug.h"
 #include "kernel/fs/fs.h"
+#include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
 
 #define SLICE_NS      4000000ull
@@ -96,15 +97,30 @@ static bool serve(void)
 	return true;
 }
 
+/* The program waits for the first time: what only the start needed goes back to the host, free pages and the part of the
+ * stack that hardly a call reaches. */
+static void give_back(struct task *t)
+{
+	pages_give_back();
+	if ((uint64_t)__builtin_frame_address(0) - t->kstack > KSTACK_BYTES * 5 / 8 && t->kstack_end &&
+		!platform_discard(page_offset(page_of((void *)t->kstack)), KSTACK_BYTES / 2))
+		t->kstack_end = 0;
+}
+
 /* Nothing can run: waits for something to happen. */
 static void idle(void)
 {
+	static bool gave_back;
 	timers_run();
 	platform_interrupt_take();
 	messages_run();
 	list_for_each(t, &run_queue, struct task, run_node)
 		if (can_run(t))
 			return;
+	if (!gave_back && stats->running) {
+		gave_back = true;
+		give_back(current);
+	}
 	unsigned ready = platform_wait(stdio_wanted() | WAIT_MONITOR, timers_next_ns());
 	if (ready & ~WAIT_MONITOR)
 		stdio_ready(ready & ~WAIT_MONITOR);
@@ -115,7 +131,6 @@ static void schedule(void)
 {
 	struct task *prev = current, *next;
 	uint64_t now = now_monotonic_ns();
-	KASSERT(*(const uint64_t *)prev->kstack == KSTACK_END);
 	prev->cpu_ns += now - prev->run_since_ns;
 	if (prev->state == TASK_RUNNABLE && list_empty(&prev->run_node))
 		list_push_back(&run_queue, &prev->run_node);
@@ -128,6 +143,7 @@ static void schedule(void)
 	need_work = true; /* arms the timer on the way out, serves what came in meanwhile */
 	if (next == prev)
 		return;
+	KASSERT(*(const uint64_t *)prev->kstack == prev->kstack_end);
 	stats->switches++;
 	current = next;
 	platform_switch(prev->state == TASK_DEAD ? NULL : prev, next);

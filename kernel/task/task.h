@@ -97,6 +97,7 @@ struct task {
 
 	struct regs *regs;        /* top of the kernel stack: the user registers */
 	uint64_t kstack, ksp;     /* lowest address; saved stack pointer while switched out */
+	uint64_t kstack_end;      /* what must lie at the lowest address: nothing else guards it */
 	uint64_t fs_base, gs_base; /* while switched out */
 	void *xstate, *xstate_alloc; /* SIMD state while switched out, 64-byte aligned, and what to free */
 

@@ -6,7 +6,7 @@
 
 #define KSTACK_ORDER 2
 #define KSTACK_BYTES (4096ull << KSTACK_ORDER)
-#define KSTACK_END   0x6b737461636b2065ull /* lies at its lowest address: nothing else guards it */
+#define KSTACK_END   0x6b737461636b2065ull
 
 /* Called from the platform's entry code (entry.S). syscall_enter (syscall/call.c) serves the call in regs and returns
  * non-zero when registers beyond rax changed: restore all of them. task_first_run (main.c) is the first thing that a new
