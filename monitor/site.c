@@ -307,7 +307,7 @@ static int do_connect(struct monitor *m, struct asked *a, struct answer *ret)
 	return 0;
 }
 
-static int send_datagram(struct site *s, struct site_socket *k, struct asked *a, struct sockaddr_un *to, socklen_t to_len)
+static int send_datagram(struct site *s, struct site_socket *k, struct asked *a, struct sockaddr_un *to, socklen_t to_len, uint32_t *ret_own)
 {
 	struct vb_site_frame f = {.kind = VB_SITE_DATA, .uid = a->q.uid, .gid = a->q.gid, .name_len = a->q.name_len};
 	struct iovec parts[] = {
@@ -315,8 +315,10 @@ static int send_datagram(struct site *s, struct site_socket *k, struct asked *a,
 	struct msghdr msg = {.msg_name = to, .msg_namelen = to_len, .msg_iov = parts, .msg_iovlen = 4};
 	if (sendmsg(k->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 0;
-	if (errno == EAGAIN)
-		site_await_room(s, k, to, to_len);
+	if (errno == EAGAIN) {
+		*ret_own = site_await_room(s, k, to, to_len);
+		return -EAGAIN;
+	}
 	return errno == ENOENT || errno == EPROTOTYPE ? -ECONNREFUSED : -errno;
 }
 
@@ -338,7 +340,7 @@ static int do_send(struct monitor *m, struct asked *a, struct answer *ret)
 	if (r == 0 && !a->q.path_len && !k->connected)
 		r = -ENOTCONN;
 	if (r == 0 && !a->q.value)
-		r = send_datagram(s, k, a, len ? &address : NULL, len);
+		r = send_datagram(s, k, a, len ? &address : NULL, len, &ret->r.value);
 	if (r == -ECONNREFUSED && !a->q.path_len)
 		k->connected = false; /* as the host's */
 	s->gathers = 0;

@@ -386,13 +386,13 @@ static void socket_ready(struct monitor *m, struct site_socket *k, uint32_t even
 }
 
 /* A datagram found no room. Its own socket tells when that has some again, another when there is room where it goes. */
-void site_await_room(struct site *s, struct site_socket *k, const struct sockaddr_un *to, socklen_t len)
+bool site_await_room(struct site *s, struct site_socket *k, const struct sockaddr_un *to, socklen_t len)
 {
 	struct pollfd own = {.fd = k->fd, .events = POLLOUT};
 	fd_close(&k->helper);
 	if (!to || poll(&own, 1, 0) == 0) {
 		site_watch(s, k, k->watched | EPOLLOUT);
-		return;
+		return true;
 	}
 	k->helper = site_host_socket(SOCK_DGRAM);
 	if (k->helper < 0)
@@ -401,6 +401,7 @@ void site_await_room(struct site *s, struct site_socket *k, const struct sockadd
 		fd_close(&k->helper); /* the cell's kernel tries again by itself */
 	else
 		site_watch_fd(s, k->helper, EPOLLOUT, SITE_WATCH_HELPER, k->id);
+	return false;
 }
 
 static void helper_ready(struct monitor *m, struct site_socket *k)

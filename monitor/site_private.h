@@ -72,7 +72,8 @@ void site_watch(struct site *s, struct site_socket *k, uint32_t events);
 void site_watch_fd(struct site *s, int fd, uint32_t events, enum site_watch kind, uint32_t index);
 void site_ready(struct monitor *m, int fd, short revents, void *arg);
 void site_socket_free(struct monitor *m, struct site_socket *k); /* closes, forgets */
-void site_await_room(struct site *s, struct site_socket *k, const struct sockaddr_un *to, socklen_t len);
+/* A datagram found no room: VB_SITE_ROOM will tell. True: its own socket has none. */
+bool site_await_room(struct site *s, struct site_socket *k, const struct sockaddr_un *to, socklen_t len);
 /* Puts the piece of a datagram behind those before it: false: too long, or pieces of two are mixed. */
 bool site_gather(struct site *s, uint32_t id, const void *data, size_t len);
 extern char site_packet[sizeof(struct vb_site_frame) + VB_SITE_NAME_MAX + VB_SITE_PACKET_MAX]; /* what is gathered: data only */

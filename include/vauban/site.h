@@ -27,7 +27,7 @@ enum vb_site_op {
 	VB_SITE_LISTEN = 3,  /* id, value: backlog */
 	VB_SITE_ACCEPT = 4,  /* id, other: of the new socket -> uid, gid, name; value: more of them wait */
 	VB_SITE_CONNECT = 5, /* id, type, path, name: own -> uid, gid, name of the other side */
-	VB_SITE_SEND = 6,    /* a datagram: id, path ("": to where it is connected), name: own; then data, its last piece */
+	VB_SITE_SEND = 6,    /* a datagram: id, path ("": to where it is connected), name: own; then data, its last piece -> value: 1 with -EAGAIN: its own buffer is full */
 	VB_SITE_UNLINK = 7,  /* path */
 	VB_SITE_RENAME = 8,  /* path, name: the new path; value: 1: only if there is none */
 	VB_SITE_SETATTR = 9, /* path; mode, uid, gid; value: 1 mode, 2 uid, 4 gid */

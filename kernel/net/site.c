@@ -472,7 +472,7 @@ long site_send_packet(struct unix_socket *u, struct unix_socket *to, struct sock
 		if (r != -EAGAIN)
 			break;
 		if (m->flags & MSG_DONTWAIT) {
-			u->site->blocked = !c.path;
+			u->site->blocked = !c.path || c.reply.value; /* where it is connected, or its own buffer is full */
 			break;
 		}
 		r = socket_wait_error(await_room(u, &delay, deadline), timeout);

@@ -539,7 +539,8 @@ static unsigned unix_poll(struct socket *s, struct file *f, struct poll_table *t
 		events |= POLL_IN | POLL_RDNORM;
 	if (s->type != SOCK_DGRAM && u->state == UNIX_UNCONNECTED)
 		events |= POLL_HUP;
-	if (unix_writable(u) && !(s->type == SOCK_DGRAM && u->peer && unix_queue_full(u->peer, u)))
+	bool full = s->type == SOCK_DGRAM && ((u->peer && unix_queue_full(u->peer, u)) || (u->site && u->site->blocked));
+	if (unix_writable(u) && !full)
 		events |= POLL_OUT | POLL_WRNORM | 0x200 /* POLLWRBAND */;
 	return events;
 }
