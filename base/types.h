@@ -11,18 +11,17 @@
 
 #define VB_ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 #define vb_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-#define vb_min(a, b)                                                                                                                       \
+#define VB_JOIN_(a, b)  a##b
+#define VB_JOIN(a, b)   VB_JOIN_(a, b)
+#define VB_PICK_(op, a, b, x, y)                                                                                                           \
 	({                                                                                                                                 \
-		__typeof__(a) a_ = (a);                                                                                                    \
-		__typeof__(b) b_ = (b);                                                                                                    \
-		a_ < b_ ? a_ : b_;                                                                                                         \
+		__typeof__(a) x = (a);                                                                                                     \
+		__typeof__(b) y = (b);                                                                                                     \
+		x op y ? x : y;                                                                                                            \
 	})
-#define vb_max(a, b)                                                                                                                       \
-	({                                                                                                                                 \
-		__typeof__(a) a_ = (a);                                                                                                    \
-		__typeof__(b) b_ = (b);                                                                                                    \
-		a_ > b_ ? a_ : b_;                                                                                                         \
-	})
+/* The names are new each time, so that these can be nested. */
+#define vb_min(a, b) VB_PICK_(<, a, b, VB_JOIN(a_, __COUNTER__), VB_JOIN(b_, __COUNTER__))
+#define vb_max(a, b) VB_PICK_(>, a, b, VB_JOIN(a_, __COUNTER__), VB_JOIN(b_, __COUNTER__))
 
 static inline uint64_t vb_page_down(uint64_t x)
 {

@@ -24,6 +24,8 @@ void *kmalloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void *kzalloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void *krealloc(void *p, size_t size);
 void kfree(void *p);
+size_t kmalloc_size(const void *p);           /* what it really takes */
+void kmalloc_shrink(void *p, size_t size); /* gives back what lies beyond size, by whole pages, in place */
 char *kstrdup(const char *s);
 
 /* One line in the cell's log (kept by the monitor; rate-limited there). Severity as in message.h. */

@@ -1,4 +1,4 @@
-/* /proc's own files: memory, time, mounts, networks (none yet) and what else describes the whole cell. */
+/* /proc's own files: memory, time, mounts and what else describes the whole cell. */
 #include "kernel/fs/proc.h"
 #include "kernel/mm/page.h"
 #include "kernel/platform/platform.h"
@@ -187,37 +187,6 @@ int proc_show_mountinfo(struct proc_text *out, const struct proc_subject *s)
 }
 
 /* --- the tables --- */
-
-/* No network in a cell yet: the heads of the tables, without rows. */
-const struct proc_entry proc_net_children[] = {
-	PROC_FILE("dev", 0444,
-		.content = "Inter-|   Receive                                                |  Transmit\n"
-			   " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls "
-			   "carrier compressed\n"),
-	PROC_FILE("unix", 0444, .content = "Num       RefCount Protocol Flags    Type St Inode Path\n"),
-	PROC_FILE("tcp", 0444,
-		.content = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode               "
-			   "                                      \n"),
-	PROC_FILE("tcp6", 0444,
-		.content = "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "
-			   "tm->when retrnsmt   uid  timeout inode\n"),
-	PROC_FILE("udp", 0444,
-		.content = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
-			   "drops            \n"),
-	PROC_FILE("udp6", 0444,
-		.content = "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "
-			   "tm->when retrnsmt   uid  timeout inode ref pointer drops\n"),
-	PROC_FILE("raw", 0444,
-		.content = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
-			   "drops\n"),
-	PROC_FILE("arp", 0444, .content = "IP address       HW type     Flags       HW address            Mask     Device\n"),
-	PROC_FILE("route", 0444,
-		.content = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                            "
-			   "                           \n"),
-	PROC_FILE("if_inet6", 0444, .content = ""),
-	PROC_FILE("ipv6_route", 0444, .content = ""),
-	{},
-};
 
 static long target_self(const struct proc_subject *s, char *buf, size_t size)
 {

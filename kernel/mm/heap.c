@@ -77,7 +77,7 @@ static bool is_large(const void *p)
 	return (uint64_t)p % VB_PAGE_SIZE == 0;
 }
 
-static size_t usable_size(const void *p)
+size_t kmalloc_size(const void *p)
 {
 	if (is_large(p))
 		return *page_private(page_of(p)) * VB_PAGE_SIZE;
@@ -115,7 +115,7 @@ void *krealloc(void *p, size_t size)
 {
 	if (!p)
 		return kmalloc(size);
-	size_t have = usable_size(p);
+	size_t have = kmalloc_size(p);
 	if (size <= have && size >= have / 4)
 		return p;
 	void *fresh = kmalloc(size);
@@ -124,6 +124,23 @@ void *krealloc(void *p, size_t size)
 	memcpy(fresh, p, vb_min(have, size));
 	kfree(p);
 	return fresh;
+}
+
+void kmalloc_shrink(void *p, size_t size)
+{
+	if (!is_large(p))
+		return;
+	struct page *page = page_of(p);
+	uint64_t have = *page_private(page), keep = vb_max(vb_page_up(size) / VB_PAGE_SIZE, 1ull);
+	if (keep >= have)
+		return;
+	*page_private(page) = keep;
+	for (uint64_t i = 0; i < have; i++) {
+		struct page *next = page_next(page);
+		if (i >= keep)
+			page_unref(page);
+		page = next;
+	}
 }
 
 void kfree(void *p)

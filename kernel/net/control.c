@@ -1,5 +1,5 @@
-/* Ancillary data of messages: descriptors (SCM_RIGHTS) and credentials (SCM_CREDENTIALS). Owns struct rights; the program's
- * buffer is copied once and then decoded.
+/* Ancillary data of messages: descriptors (SCM_RIGHTS), credentials (SCM_CREDENTIALS) and timestamps here, the families'
+ * own in records. Owns struct rights; the program's buffer is copied once and then decoded.
  */
 #include "kernel/net/socket.h"
 
@@ -78,29 +78,45 @@ static int decode_creds(const struct k_ucred *c, struct socket_message *m)
 	return 0;
 }
 
-static int decode_all(const uint8_t *buf, uint64_t len, struct socket_message *m)
+/* The record at *at, which moves behind it. 0: the end. */
+static int next_record(const uint8_t *buf, size_t len, size_t *at, struct control_record *ret)
 {
 	struct k_cmsg header;
 
-	for (uint64_t at = 0; len - at >= sizeof(header); at += align8(header.len)) {
-		memcpy(&header, buf + at, sizeof(header));
-		if (header.len < sizeof(header) || header.len > len - at)
-			return -EINVAL;
-		const uint8_t *data = buf + at + sizeof(header);
-		int r = 0;
-		if (header.level == SOL_SOCKET && header.type == SCM_RIGHTS)
-			r = decode_rights((const int32_t *)data, header.len - sizeof(header), m);
-		else if (header.level == SOL_SOCKET && header.type == SCM_CREDENTIALS &&
-			 header.len == sizeof(header) + sizeof(struct k_ucred))
-			r = decode_creds((const struct k_ucred *)data, m);
-		else if (header.level == SOL_SOCKET)
+	if (*at > len || len - *at < sizeof(header))
+		return 0;
+	memcpy(&header, buf + *at, sizeof(header));
+	if (header.len < sizeof(header) || header.len > len - *at)
+		return -EINVAL;
+	*ret = (struct control_record){header.level, header.type, buf + *at + sizeof(header), header.len - sizeof(header)};
+	*at += align8(header.len);
+	return 1;
+}
+
+static int decode_all(const uint8_t *buf, size_t len, struct socket_message *m)
+{
+	struct control_record c;
+	size_t at = 0;
+	int r;
+
+	while ((r = next_record(buf, len, &at, &c)) > 0) {
+		if (c.level != SOL_SOCKET)
+			continue;
+		if (c.type == SCM_RIGHTS)
+			r = decode_rights((const int32_t *)c.data, c.len, m);
+		else if (c.type == SCM_CREDENTIALS && c.len == sizeof(struct k_ucred))
+			r = decode_creds((const struct k_ucred *)c.data, m);
+		else
 			r = -EINVAL;
 		if (r)
-			return r;
-		if (align8(header.len) > len - at)
 			break;
 	}
-	return 0;
+	return r;
+}
+
+bool control_next(const struct socket_message *m, size_t *at, struct control_record *ret)
+{
+	return m->control && next_record(m->control, m->control_len, at, ret) > 0;
 }
 
 int control_decode(uint64_t addr, uint64_t len, struct socket_message *m)
@@ -115,18 +131,47 @@ int control_decode(uint64_t addr, uint64_t len, struct socket_message *m)
 	int r = copy_from_user(buf, addr, len);
 	if (!r)
 		r = decode_all(buf, len, m);
-	kfree(buf);
-	if (r) {
-		rights_free(m->rights);
-		m->rights = NULL;
-	}
+	m->control = buf;
+	m->control_len = len;
 	return r;
 }
 
-/* One record, cut off if the buffer is too small. Returns the bytes used. */
-static uint64_t encode(uint64_t addr, uint64_t room, int type, const void *data, uint64_t size, struct socket_message *m)
+void control_release(struct socket_message *m)
 {
-	struct k_cmsg header = {sizeof(header) + size, SOL_SOCKET, type};
+	rights_free(m->rights);
+	m->rights = NULL;
+	kfree((void *)m->control);
+	m->control = NULL;
+}
+
+void control_add(struct socket_message *m, int level, int type, const void *data, size_t len)
+{
+	struct k_cmsg header = {sizeof(header) + len, level, type};
+	uint8_t *at = m->control_out + m->control_out_len;
+
+	KASSERT(m->control_out_len + align8(header.len) <= sizeof(m->control_out));
+	memcpy(at, &header, sizeof(header));
+	memcpy(at + sizeof(header), data, len);
+	m->control_out_len += (unsigned)align8(header.len);
+}
+
+void control_add_timestamp(struct socket *s, struct socket_message *m, uint64_t realtime_ns)
+{
+	bool in_ns = s->timestamp == SO_TIMESTAMPNS_OLD || s->timestamp == SO_TIMESTAMPNS_NEW;
+	struct k_timespec t = ns_to_timespec(realtime_ns);
+
+	if (!s->timestamp)
+		return;
+	if (!in_ns)
+		t.tv_nsec /= 1000;
+	control_add(m, SOL_SOCKET, s->timestamp, &t, sizeof(t));
+}
+
+/* One record, cut off if the buffer is too small. Returns the bytes used. */
+static uint64_t encode(
+	uint64_t addr, uint64_t room, int level, int type, const void *data, uint64_t size, struct socket_message *m)
+{
+	struct k_cmsg header = {sizeof(header) + size, level, type};
 
 	if (room < sizeof(header)) {
 		m->out_flags |= MSG_CTRUNC;
@@ -157,15 +202,18 @@ static uint64_t encode_rights(uint64_t addr, uint64_t room, struct socket_messag
 		m->out_flags |= MSG_CTRUNC;
 	rights_free(r);
 	m->rights = NULL;
-	return count ? encode(addr, room, SCM_RIGHTS, fds, count * sizeof(*fds), m) : 0;
+	return count ? encode(addr, room, SOL_SOCKET, SCM_RIGHTS, fds, count * sizeof(*fds), m) : 0;
 }
 
 uint64_t control_encode(uint64_t addr, uint64_t len, struct socket_message *m)
 {
+	struct control_record c;
 	uint64_t used = 0;
 
+	for (size_t at = 0; next_record(m->control_out, m->control_out_len, &at, &c) > 0;)
+		used += encode(addr + used, len - used, c.level, c.type, c.data, c.len, m);
 	if (m->has_creds)
-		used += encode(addr, len, SCM_CREDENTIALS, &m->creds, sizeof(m->creds), m);
+		used += encode(addr + used, len - used, SOL_SOCKET, SCM_CREDENTIALS, &m->creds, sizeof(m->creds), m);
 	if (m->rights)
 		used += encode_rights(addr + used, len - used, m);
 	return used;

@@ -1,4 +1,5 @@
-/* Socket options of level SOL_SOCKET: kept here, read back as Linux reads them back. */
+/* Socket options of level SOL_SOCKET: kept here, read back as Linux reads them back. Trusts nothing from the program. */
+#include "kernel/net/link.h"
 #include "kernel/net/socket.h"
 
 #include <asm/socket.h>
@@ -9,11 +10,16 @@
 #define SEND_MIN       4608u
 #define RECEIVE_MIN    2304u
 
-/* Options that are plain switches, without effect on Unix sockets. */
+/* Options that are plain switches: what they do is the family's. */
 static bool is_switch(int name)
 {
 	return name == SO_DEBUG || name == SO_REUSEADDR || name == SO_DONTROUTE || name == SO_BROADCAST || name == SO_KEEPALIVE ||
-	       name == SO_OOBINLINE || name == SO_REUSEPORT || name == SO_TIMESTAMP_OLD || name == SO_LINGER;
+	       name == SO_OOBINLINE || name == SO_REUSEPORT || name == SO_LINGER || name == SO_NO_CHECK;
+}
+
+static bool is_timestamp(int name)
+{
+	return name == SO_TIMESTAMP_OLD || name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMP_NEW || name == SO_TIMESTAMPNS_NEW;
 }
 
 void socket_init(struct socket *s, const struct socket_ops *ops, int family, int type, int protocol)
@@ -100,10 +106,42 @@ static long set_buffer(struct socket *s, int name, int wanted)
 	return 0;
 }
 
+static int set_device(struct socket *s, unsigned index)
+{
+	struct link l;
+
+	if (s->bound_index && !capable(CAP_NET_RAW))
+		return -EPERM;
+	if (index && !link_get(index, &l))
+		return -ENODEV;
+	s->bound_index = index;
+	return 0;
+}
+
+static int set_device_name(struct socket *s, uint64_t value, unsigned len)
+{
+	char name[LINK_NAME_BYTES] = "";
+
+	if (copy_from_user(name, value, vb_min(len, LINK_NAME_BYTES - 1)))
+		return -EFAULT;
+	unsigned index = name[0] ? link_by_name(name) : 0;
+	return name[0] && !index ? -ENODEV : set_device(s, index);
+}
+
+static int set_switch(struct socket *s, int name, int v)
+{
+	if (name == SO_DEBUG && v && !capable(CAP_NET_ADMIN))
+		return -EACCES;
+	s->flags = v ? s->flags | 1u << name : s->flags & ~(1u << name);
+	return 0;
+}
+
 long socket_set_option(struct socket *s, int name, uint64_t value, unsigned len)
 {
 	int v;
 
+	if (name == SO_BINDTODEVICE)
+		return set_device_name(s, value, len);
 	if (len < sizeof(v))
 		return -EINVAL;
 	if (get_user(v, value))
@@ -138,21 +176,23 @@ long socket_set_option(struct socket *s, int name, uint64_t value, unsigned len)
 	case SO_PASSCRED:
 		s->pass_creds = v;
 		return 0;
-	case SO_TYPE:
-	case SO_PROTOCOL:
-	case SO_DOMAIN:
-	case SO_ERROR:
-		return -ENOPROTOOPT;
-	default:
-		if (!is_switch(name))
-			return -ENOPROTOOPT;
-		s->flags = v ? s->flags | 1u << name : s->flags & ~(1u << name);
+	case SO_RXQ_OVFL:
+		s->drop_count = v;
 		return 0;
+	case SO_BINDTOIFINDEX:
+		return v < 0 ? -EINVAL : set_device(s, (unsigned)v);
+	case SO_ZEROCOPY: /* all is copied once; programs then go on without */
+	case SO_PEEK_OFF:
+		return -EOPNOTSUPP;
+	default:
+		if (is_timestamp(name))
+			s->timestamp = v ? name : 0;
+		return is_timestamp(name) ? 0 : is_switch(name) ? set_switch(s, name, v) : -ENOPROTOOPT;
 	}
 }
 
 /* As getsockopt answers. */
-static long put_option(const void *data, unsigned size, uint64_t value, uint64_t len_addr)
+long put_option(const void *data, unsigned size, uint64_t value, uint64_t len_addr)
 {
 	int len;
 
@@ -215,17 +255,62 @@ static int get_int(struct socket *s, int name, int *ret)
 	case SO_PASSCRED:
 		*ret = s->pass_creds;
 		return 0;
+	case SO_RXQ_OVFL:
+		*ret = s->drop_count;
+		return 0;
+	case SO_BINDTOIFINDEX:
+		*ret = (int)s->bound_index;
+		return 0;
+	case SO_ZEROCOPY:
+		*ret = 0;
+		return 0;
 	default:
-		if (!is_switch(name))
+		if (is_timestamp(name))
+			*ret = s->timestamp == name;
+		else if (is_switch(name))
+			*ret = s->flags >> name & 1;
+		else
 			return -ENOPROTOOPT;
-		*ret = s->flags >> name & 1;
 		return 0;
 	}
+}
+
+static long get_device_name(struct socket *s, uint64_t value, uint64_t len_addr, int len)
+{
+	struct link l;
+
+	if (!s->bound_index)
+		return put_user(0, len_addr);
+	if (len < (int)LINK_NAME_BYTES)
+		return -EINVAL;
+	if (!link_get(s->bound_index, &l))
+		return -ENODEV;
+	return put_option(l.name, (unsigned)strlen(l.name) + 1, value, len_addr);
+}
+
+static uint64_t cookie_of(struct socket *s)
+{
+	static uint64_t last;
+
+	if (!s->cookie)
+		s->cookie = ++last;
+	return s->cookie;
+}
+
+static long get_peer_name(struct socket *s, uint64_t value, uint64_t len_addr, int len)
+{
+	uint8_t name[SOCKET_NAME_BYTES];
+	int size = s->ops->name(s, true, name);
+
+	if (size < 0)
+		return -ENOTCONN;
+	return size < len ? -EINVAL : put_option(name, (unsigned)len, value, len_addr);
 }
 
 long socket_get_option(struct socket *s, int name, uint64_t value, uint64_t len_addr)
 {
 	int v, len;
+	uint64_t cookie;
 
 	if (get_user(len, len_addr))
 		return -EFAULT;
@@ -242,6 +327,13 @@ long socket_get_option(struct socket *s, int name, uint64_t value, uint64_t len_
 	case SO_SNDTIMEO_OLD:
 	case SO_SNDTIMEO_NEW:
 		return get_timeout(s->send_timeout_ns, value, len_addr);
+	case SO_BINDTODEVICE:
+		return get_device_name(s, value, len_addr, len);
+	case SO_PEERNAME:
+		return get_peer_name(s, value, len_addr, len);
+	case SO_COOKIE:
+		cookie = cookie_of(s);
+		return len < (int)sizeof(cookie) ? -EINVAL : put_option(&cookie, sizeof(cookie), value, len_addr);
 	case SO_PEERCRED:
 		return put_option(&s->peer_creds, sizeof(s->peer_creds), value, len_addr);
 	default:

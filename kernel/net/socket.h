@@ -9,18 +9,21 @@
 #include <linux/socket.h>
 
 /* uapi/linux/net.h, uapi/linux/socket.h and include/linux/socket.h of Linux */
-enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_MAX = 46 };
+enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_NETLINK = 16, AF_MAX = 46 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3, SOCK_SEQPACKET = 5, SOCK_TYPE_MASK = 0xf, SOCK_MAX = 11 };
 enum {
 	MSG_OOB = 1,
 	MSG_PEEK = 2,
+	MSG_DONTROUTE = 4,
 	MSG_CTRUNC = 8,
 	MSG_TRUNC = 0x20,
 	MSG_DONTWAIT = 0x40,
 	MSG_EOR = 0x80,
 	MSG_WAITALL = 0x100,
 	MSG_ERRQUEUE = 0x2000,
+	MSG_CONFIRM = 0x800,
 	MSG_NOSIGNAL = 0x4000,
+	MSG_MORE = 0x8000,
 	MSG_WAITFORONE = 0x10000,
 	MSG_CMSG_CLOEXEC = 0x40000000,
 };
@@ -28,6 +31,7 @@ enum { SHUT_READ = 1, SHUT_WRITE = 2 }; /* how + 1 of shutdown(2) */
 
 #define SOCKET_NAME_BYTES 128u /* sockaddr_storage */
 #define RIGHTS_MAX        253u /* SCM_MAX_FD */
+#define CONTROL_OUT_BYTES 320u /* of ancillary data besides rights and credentials: what one receive can bring at most */
 
 struct k_ucred {
 	int32_t pid;
@@ -50,6 +54,11 @@ struct socket_message {
 	struct rights *rights; /* send: the family takes it and sets NULL; receive: for the caller */
 	struct k_ucred creds;
 	bool has_creds; /* receive: to be told to the program */
+	/* send: what the program gave, for the family to look through by control_next; NULL: nothing */
+	const uint8_t *control;
+	size_t control_len;
+	uint8_t control_out[CONTROL_OUT_BYTES]; /* receive: records, by control_add */
+	unsigned control_out_len;
 };
 
 struct socket;
@@ -86,6 +95,10 @@ struct socket {
 	uint32_t flags; /* the SO_* that are switches, 1 << option number */
 	int linger_s;   /* SO_LINGER is a switch too */
 	bool pass_creds;
+	bool drop_count;         /* SO_RXQ_OVFL */
+	int timestamp;           /* the SO_TIMESTAMP* that is on: its number; 0: none */
+	unsigned bound_index;    /* SO_BINDTODEVICE: the interface; 0: any */
+	uint64_t cookie;         /* SO_COOKIE; 0: not asked for yet */
 };
 
 void socket_init(struct socket *s, const struct socket_ops *ops, int family, int type, int protocol);
@@ -96,15 +109,31 @@ int socket_wait_error(int r, uint64_t timeout_ns);
 /* option.c: SOL_SOCKET */
 long socket_set_option(struct socket *s, int name, uint64_t value, unsigned len);
 long socket_get_option(struct socket *s, int name, uint64_t value, uint64_t len_addr);
+long put_option(const void *data, unsigned size, uint64_t value, uint64_t len_addr); /* as getsockopt answers */
 
 /* control.c: ancillary data */
 void rights_free(struct rights *r);
 struct rights *rights_copy(const struct rights *r);                        /* NULL: no memory */
-int control_decode(uint64_t addr, uint64_t len, struct socket_message *m); /* of a send: fills rights and creds */
+int control_decode(uint64_t addr, uint64_t len, struct socket_message *m); /* of a send: fills rights, creds and control */
+void control_release(struct socket_message *m);                            /* what control_decode took, and rights */
+/* Goes through the records of a send: *at is 0 at first. False at the end. */
+struct control_record {
+	int level, type;
+	const uint8_t *data;
+	size_t len;
+};
+bool control_next(const struct socket_message *m, size_t *at, struct control_record *ret);
+void control_add(struct socket_message *m, int level, int type, const void *data, size_t len); /* to what a receive brings */
+void control_add_timestamp(struct socket *s, struct socket_message *m, uint64_t realtime_ns);  /* if the socket wants it */
 /* Of a receive: writes what m brought, consumes m->rights. Returns the bytes used; sets MSG_CTRUNC in m->out_flags. */
 uint64_t control_encode(uint64_t addr, uint64_t len, struct socket_message *m);
 
+/* ioctl.c: requests about network interfaces. -ENOTTY: it is none. */
+long socket_link_ioctl(struct socket *s, unsigned cmd, uint64_t arg);
+
 /* The families. 0 or -errno; *ret is a new socket. */
 int unix_create(int type, int protocol, struct socket **ret);
+int inet4_create(int type, int protocol, struct socket **ret), inet6_create(int type, int protocol, struct socket **ret);
+int netlink_create(int type, int protocol, struct socket **ret);
 
 #endif

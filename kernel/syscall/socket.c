@@ -19,6 +19,9 @@ static const struct {
 	int (*create)(int type, int protocol, struct socket **ret);
 } families[] = {
 	{AF_UNIX, unix_create},
+	{AF_INET, inet4_create},
+	{AF_INET6, inet6_create},
+	{AF_NETLINK, netlink_create},
 };
 
 /* --- sockets as files --- */
@@ -34,6 +37,8 @@ static long socket_transfer(struct file *f, struct uio *u, bool write)
 	m.name_len = 0;
 	m.rights = NULL;
 	m.has_creds = false;
+	m.control = NULL;
+	m.control_out_len = 0;
 	if (!write && !u->left)
 		return 0;
 	if (write)
@@ -63,8 +68,9 @@ static unsigned socket_poll(struct file *f, struct poll_table *table)
 static long socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
 	struct socket *s = f->private;
+	long r = s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
 
-	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+	return r == -ENOTTY ? socket_link_ioctl(s, cmd, arg) : r;
 }
 
 static void socket_release(struct file *f)
@@ -346,12 +352,14 @@ static void transfer_init(struct transfer *t, unsigned flags)
 	t->m.rights = NULL;
 	t->m.has_creds = false;
 	t->m.creds = socket_current_creds();
+	t->m.control = NULL;
+	t->m.control_out_len = 0;
 	t->vec = t->one;
 }
 
 static void transfer_end(struct transfer *t)
 {
-	rights_free(t->m.rights);
+	control_release(&t->m);
 	if (t->vec != t->one)
 		kfree(t->vec);
 }

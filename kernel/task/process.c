@@ -9,6 +9,7 @@
 #include "kernel/fs/fs.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/page.h"
+#include "kernel/net/net.h"
 #include "kernel/platform/platform.h"
 #include "kernel/syscall/define.h"
 

@@ -6,6 +6,7 @@
 #include "kernel/debug/debug.h"
 #include "kernel/fs/fs.h"
 #include "kernel/mm/page.h"
+#include "kernel/net/net.h"
 #include "kernel/platform/platform.h"
 
 #define SLICE_NS      4000000ull
@@ -94,6 +95,8 @@ static bool serve(void)
 	unsigned wanted = stdio_wanted();
 	if (wanted)
 		stdio_ready(platform_wait(wanted, 0));
+	if (net_running)
+		net_poll();
 	return true;
 }
 
@@ -236,6 +239,8 @@ static void arm_timer(void)
 		deadline = vb_min(deadline, slice_end_ns);
 	if (stdio_wanted())
 		deadline = vb_min(deadline, deadline_after(STDIO_POLL_NS));
+	if (net_running)
+		deadline = vb_min(deadline, net_poll_ns(now_monotonic_ns()));
 	if (deadline != NO_DEADLINE)
 		platform_set_timer(deadline);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,13 @@ WEAK void *krealloc(void *p, size_t size)
 WEAK void kfree(void *p)
 {
 	free(p);
+}
+WEAK size_t kmalloc_size(const void *p)
+{
+	return malloc_usable_size((void *)p);
+}
+WEAK void kmalloc_shrink(void *p, size_t size)
+{
 }
 WEAK char *kstrdup(const char *s)
 {
