@@ -158,8 +158,8 @@ struct page *page_alloc_run(uint64_t count, bool zero)
 	if (!count || order > PAGE_MAX_ORDER)
 		return NULL;
 	struct page *page = block_get(order, zero);
-	if (!page && order && dirty_large) {
-		discard_down_to(0);
+	if (!page && order) {
+		pages_give_back(); /* all of a kind: what lies side by side merges */
 		page = block_get(order, zero);
 	}
 	/* The end of the arena may still have room for a run that is no power of two. */
@@ -168,7 +168,8 @@ struct page *page_alloc_run(uint64_t count, bool zero)
 		page->zero = true;
 		fresh += count;
 	} else if (page) {
-		blocks_put(index_of(page) + count, frames(order) - count, page->zero);
+		/* Called dirty although it may be zero: it must be able to merge with the run again. */
+		blocks_put(index_of(page) + count, frames(order) - count, false);
 	} else {
 		return NULL;
 	}
