@@ -117,6 +117,9 @@ static void idle(void)
 	timers_run();
 	platform_interrupt_take();
 	messages_run();
+	/* Under load frames are there already: looking costs less than being told. */
+	if (net_running && net_poll())
+		return;
 	list_for_each(t, &run_queue, struct task, run_node)
 		if (can_run(t))
 			return;
@@ -124,9 +127,12 @@ static void idle(void)
 		gave_back = true;
 		give_back(current);
 	}
-	unsigned ready = platform_wait(stdio_wanted() | WAIT_MONITOR, timers_next_ns());
-	if (ready & ~WAIT_MONITOR)
-		stdio_ready(ready & ~WAIT_MONITOR);
+	unsigned net = net_running ? net_wanted() : 0;
+	unsigned ready = platform_wait(stdio_wanted() | net | WAIT_MONITOR, timers_next_ns());
+	if (ready & net)
+		net_ready(ready & net);
+	if (ready & ~net & ~WAIT_MONITOR)
+		stdio_ready(ready & ~net & ~WAIT_MONITOR);
 }
 
 /* Runs another task, or idles until one can run. Returns when current runs again (at once if it is the one). */
