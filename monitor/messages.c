@@ -154,7 +154,7 @@ static const struct request {
 	[VB_MSG_TRACE] = {sizeof(struct vb_msg_trace), TRACE_MAX, handle_trace},
 	[VB_MSG_DEBUG_OUT] = {1, PAYLOAD_MAX, handle_debug},
 	[VB_MSG_STOPPED] = {0, 0, handle_stopped},
-	[VB_MSG_SITE_REQUEST] = {sizeof(struct vb_site_request), sizeof(struct vb_site_request) + 2 * VB_SITE_PATH_MAX + VB_SITE_PIECE_MAX,
+	[VB_MSG_SITE_REQUEST] = {sizeof(struct vb_site_request), sizeof(struct vb_site_request) + 2 * VB_SITE_PATH_MAX + VB_SITE_LAST_MAX,
 		site_request},
 	[VB_MSG_SITE_FRAME] = {sizeof(struct vb_site_frame), sizeof(struct vb_site_frame) + VB_SITE_PIECE_MAX, site_frame},
 	[VB_MSG_NET_START] = {0, 0, net_start_request},

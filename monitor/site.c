@@ -432,7 +432,7 @@ static bool decode(struct monitor *m, const void *payload, size_t len, struct as
 	a->name[q->name_len] = 0;
 	a->data = text + q->path_len + q->name_len;
 	a->data_len = len - q->path_len - q->name_len;
-	if (a->data_len > (q->op == VB_SITE_SEND ? VB_SITE_PIECE_MAX : 0))
+	if (a->data_len > (q->op == VB_SITE_SEND ? VB_SITE_LAST_MAX : 0))
 		return false;
 	believe(m->options, q);
 	bool no_path = q->op == VB_SITE_LISTEN || q->op == VB_SITE_ACCEPT || (q->op == VB_SITE_SEND && !q->path_len);

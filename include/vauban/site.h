@@ -13,7 +13,8 @@
 #define VB_SITE_SOCKETS     1024u   /* slots of a cell */
 #define VB_SITE_PATH_MAX    255u    /* absolute path of a name, without NUL; encoded it must fit a file name */
 #define VB_SITE_NAME_MAX    110u    /* sockaddr_un */
-#define VB_SITE_PIECE_MAX   32768u  /* data of one frame of a connection, or of one message */
+#define VB_SITE_PIECE_MAX   65456u  /* data of one frame */
+#define VB_SITE_LAST_MAX    32768u  /* data of a request: the last piece of a datagram */
 #define VB_SITE_PACKET_MAX  212960u /* a datagram or packet */
 #define VB_SITE_WINDOW      262144u /* a sender has less than this under way when it sends one more */
 #define VB_SITE_OVERHEAD    80u     /* charged for each message beside its bytes */

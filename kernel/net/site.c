@@ -376,15 +376,17 @@ int site_refuse_rights(void)
 	return -EPERM; /* what Linux answers when the receiver takes none (SO_PASSRIGHTS) */
 }
 
-/* The pieces of a packet but the last, whose place is returned. */
-static size_t send_pieces(struct site_end *e, struct vb_site_frame *f, const uint8_t *data, size_t len)
+/* The pieces of a packet but the last, of at most `last` bytes, whose place is returned. */
+static size_t send_pieces(struct site_end *e, struct vb_site_frame *f, const uint8_t *data, size_t len, size_t last)
 {
 	size_t at = 0;
 
 	f->value = VB_SITE_MORE;
-	for (; len - at > VB_SITE_PIECE_MAX; at += VB_SITE_PIECE_MAX) {
-		send_frame(e, *f, data + at, VB_SITE_PIECE_MAX);
+	while (len - at > last) {
+		size_t n = vb_min(len - at, (size_t)VB_SITE_PIECE_MAX);
+		send_frame(e, *f, data + at, n);
 		f->credit = 0;
+		at += n;
 	}
 	f->value = 0;
 	return at;
@@ -399,7 +401,7 @@ void site_forward(struct unix_socket *remote, struct unix_message *m)
 		struct vb_site_frame f = {.kind = VB_SITE_DATA, .credit = (uint32_t)e->owed, .buffer = u->base.send_buffer,
 			.uid = m->creds.uid, .gid = m->creds.gid};
 		e->owed = 0;
-		size_t at = send_pieces(e, &f, m->data, m->len);
+		size_t at = send_pieces(e, &f, m->data, m->len, VB_SITE_PIECE_MAX);
 		send_frame(e, f, m->data + at, m->len - at);
 		e->unacked += m->charge; /* stays charged until it is read */
 	} else {
@@ -437,7 +439,7 @@ static int send_datagram(struct unix_socket *u, struct site_call *c, const struc
 	c->q.uid = creds->uid;
 	c->q.gid = creds->gid;
 	await_turn(); /* then nothing else is sent between its pieces */
-	size_t at = send_pieces(u->site, &f, data, len);
+	size_t at = send_pieces(u->site, &f, data, len, VB_SITE_LAST_MAX);
 	c->data = data + at;
 	c->data_len = len - at;
 	u->site->blocked = true; /* until it is sent, or VB_SITE_ROOM */

@@ -6,7 +6,7 @@
 
 #include <asm/signal.h>
 
-#define STREAM_CHUNK 32768u
+#define STREAM_CHUNK VB_SITE_PIECE_MAX /* with its header a power of two of pages */
 _Static_assert(sizeof(struct unix_message) == VB_SITE_OVERHEAD, "monitors count what is charged");
 
 bool unix_writable(const struct unix_socket *u)
