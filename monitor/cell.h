@@ -48,6 +48,7 @@ struct monitor_net {
 	/* the process that carries the frames: passt, vauban-vde */
 	pid_t helper; /* 0: none */
 	const char *helper_name;
+	bool ready; /* it said so */
 	int log_fd; /* what it says, -1: no more */
 	char said[200], last_words[200];
 	size_t said_len;

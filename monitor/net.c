@@ -65,9 +65,10 @@ static int interface_open(struct monitor *m, struct monitor_net *n, struct vb_er
 		copy_static_addresses(n);
 		return tap_open(m, n, err);
 	case NET_VDE:
-		break;
+		copy_static_addresses(n);
+		return vde_start(m, n, err);
 	}
-	return vb_error_set(err, -ENOSYS, "this build has no --net vde");
+	return -EINVAL;
 }
 
 int net_open(struct monitor *m, struct vb_error *err)
@@ -86,7 +87,8 @@ int net_open(struct monitor *m, struct vb_error *err)
 int net_wait(struct monitor *m, struct vb_error *err)
 {
 	for (unsigned i = 0; i < m->net_count; i++) {
-		int r = m->net[i].helper ? passt_wait(m, &m->net[i], err) : 0;
+		struct monitor_net *n = &m->net[i];
+		int r = !n->helper ? 0 : n->options->way == NET_VDE ? vde_wait(m, n, err) : passt_wait(m, n, err);
 		if (r < 0)
 			return r;
 	}

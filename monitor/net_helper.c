@@ -61,12 +61,15 @@ static void line_done(struct monitor *m, struct monitor_net *n)
 	printable(n->said);
 	if (!n->said[0] || is_noise(n->said))
 		return;
+	if (!n->ready && strcmp(n->said, "ready") == 0) {
+		n->ready = true;
+		return;
+	}
 	memcpy(n->last_words, n->said, sizeof(n->last_words));
 	net_say(m, false, "%s: %s", n->helper_name, n->said);
 }
 
-/* False: nothing more will come. */
-static bool take_words(struct monitor *m, struct monitor_net *n)
+bool helper_hear(struct monitor *m, struct monitor_net *n)
 {
 	char bytes[512];
 	ssize_t got = read(n->log_fd, bytes, sizeof(bytes));
@@ -88,7 +91,7 @@ static bool take_words(struct monitor *m, struct monitor_net *n)
 
 static void log_ready(struct monitor *m, int fd, short revents, void *arg)
 {
-	take_words(m, arg);
+	helper_hear(m, arg);
 }
 
 int helper_spawn(struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, struct vb_error *err)
@@ -137,7 +140,7 @@ int helper_explain(struct monitor *m, struct monitor_net *n, struct vb_error *er
 	if (n->helper > 0)
 		kill(n->helper, SIGKILL);
 	struct pollfd p = {.fd = n->log_fd, .events = POLLIN};
-	while (n->log_fd >= 0 && poll(&p, 1, LAST_WORDS_MS) > 0 && take_words(m, n))
+	while (n->log_fd >= 0 && poll(&p, 1, LAST_WORDS_MS) > 0 && helper_hear(m, n))
 		;
 	return vb_error_set(err, -EIO, "%s: %s", n->helper_name, n->last_words[0] ? n->last_words : "it ended without saying why");
 }
