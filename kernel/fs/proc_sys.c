@@ -183,20 +183,114 @@ static const struct proc_entry fs_children[] = {
 	{},
 };
 
+/* --- net: what the stack does, so far as Linux has a name for it --- */
+
 static const struct proc_entry core_children[] = {
 	CONSTANT("somaxconn", "4096"),
 	CONSTANT("rmem_default", "212992"),
-	CONSTANT("rmem_max", "212992"),
+	CONSTANT("rmem_max", "4194304"),
 	CONSTANT("wmem_default", "212992"),
-	CONSTANT("wmem_max", "212992"),
+	CONSTANT("wmem_max", "4194304"),
 	CONSTANT("optmem_max", "131072"),
+	CONSTANT("default_qdisc", "noqueue"),
+	CONSTANT("netdev_max_backlog", "4096"),
+	CONSTANT("busy_poll", "0"),
+	CONSTANT("busy_read", "0"),
 	{},
 };
 
 static const struct proc_entry net_unix_children[] = {CONSTANT("max_dgram_qlen", "512"), {}};
 
+static const struct proc_entry ipv4_conf_values[] = {
+	CONSTANT("accept_redirects", "0"),
+	CONSTANT("accept_source_route", "0"),
+	CONSTANT("arp_ignore", "0"),
+	CONSTANT("disable_policy", "0"),
+	CONSTANT("forwarding", "0"),
+	CONSTANT("mc_forwarding", "0"),
+	CONSTANT("proxy_arp", "0"),
+	CONSTANT("rp_filter", "0"),
+	CONSTANT("send_redirects", "0"),
+	{},
+};
+
+static const struct proc_entry ipv4_conf_children[] = {
+	PROC_DIR("all", 0555, .children = ipv4_conf_values),
+	PROC_DIR("default", 0555, .children = ipv4_conf_values),
+	{},
+};
+
+static const struct proc_entry ipv4_children[] = {
+	CONSTANT("icmp_echo_ignore_all", "0"),
+	CONSTANT("icmp_echo_ignore_broadcasts", "1"),
+	CONSTANT("igmp_max_memberships", "20"),
+	CONSTANT("igmp_max_msf", "10"),
+	CONSTANT("ip_default_ttl", "64"),
+	CONSTANT("ip_forward", "0"),
+	CONSTANT("ip_local_port_range", "32768\t60999"),
+	CONSTANT("ip_local_reserved_ports", ""),
+	CONSTANT("ip_no_pmtu_disc", "0"),
+	CONSTANT("ip_nonlocal_bind", "0"),
+	CONSTANT("ip_unprivileged_port_start", "1024"),
+	CONSTANT("ping_group_range", "0\t2147483647"),
+	CONSTANT("tcp_allowed_congestion_control", "reno"),
+	CONSTANT("tcp_available_congestion_control", "reno"),
+	CONSTANT("tcp_congestion_control", "reno"),
+	CONSTANT("tcp_ecn", "0"),
+	CONSTANT("tcp_fastopen", "0"),
+	CONSTANT("tcp_fin_timeout", "60"),
+	CONSTANT("tcp_keepalive_intvl", "75"),
+	CONSTANT("tcp_keepalive_probes", "9"),
+	CONSTANT("tcp_keepalive_time", "7200"),
+	CONSTANT("tcp_max_orphans", "4096"),
+	CONSTANT("tcp_max_syn_backlog", "1024"),
+	CONSTANT("tcp_max_tw_buckets", "4096"),
+	CONSTANT("tcp_mem", "4096\t8192\t16384"),
+	CONSTANT("tcp_moderate_rcvbuf", "1"),
+	CONSTANT("tcp_notsent_lowat", "4294967295"),
+	CONSTANT("tcp_rmem", "4096\t131072\t6291456"),
+	CONSTANT("tcp_sack", "1"),
+	CONSTANT("tcp_slow_start_after_idle", "1"),
+	CONSTANT("tcp_syn_retries", "6"),
+	CONSTANT("tcp_synack_retries", "5"),
+	CONSTANT("tcp_syncookies", "0"),
+	CONSTANT("tcp_timestamps", "1"),
+	CONSTANT("tcp_tw_reuse", "0"),
+	CONSTANT("tcp_window_scaling", "1"),
+	CONSTANT("tcp_wmem", "4096\t16384\t4194304"),
+	CONSTANT("udp_rmem_min", "4096"),
+	CONSTANT("udp_wmem_min", "4096"),
+	PROC_DIR("conf", 0555, .children = ipv4_conf_children),
+	{},
+};
+
+static const struct proc_entry ipv6_conf_values[] = {
+	CONSTANT("accept_ra", "1"),
+	CONSTANT("autoconf", "1"),
+	CONSTANT("disable_ipv6", "0"),
+	CONSTANT("forwarding", "0"),
+	CONSTANT("hop_limit", "64"),
+	CONSTANT("use_tempaddr", "0"),
+	{},
+};
+
+static const struct proc_entry ipv6_conf_children[] = {
+	PROC_DIR("all", 0555, .children = ipv6_conf_values),
+	PROC_DIR("default", 0555, .children = ipv6_conf_values),
+	{},
+};
+
+static const struct proc_entry ipv6_children[] = {
+	CONSTANT("bindv6only", "0"),
+	CONSTANT("ip_nonlocal_bind", "0"),
+	PROC_DIR("conf", 0555, .children = ipv6_conf_children),
+	{},
+};
+
 static const struct proc_entry net_children[] = {
 	PROC_DIR("core", 0555, .children = core_children),
+	PROC_DIR("ipv4", 0555, .children = ipv4_children),
+	PROC_DIR("ipv6", 0555, .children = ipv6_children),
 	PROC_DIR("unix", 0555, .children = net_unix_children),
 	{},
 };

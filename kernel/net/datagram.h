@@ -55,6 +55,8 @@ struct datagram_socket {
 	uint64_t last_time_ns; /* SIOCGSTAMP; 0: none */
 	struct cork cork;
 	bool no_check_tx, no_check_rx; /* UDP_NO_CHECK6_* */
+	bool gro;                      /* UDP_GRO */
+	uint16_t segment;              /* UDP_SEGMENT */
 	uint32_t icmp_filter[8];       /* bit set: type blocked */
 	int checksum_at;               /* IPV6_CHECKSUM; -1: none */
 };

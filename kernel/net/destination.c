@@ -9,6 +9,7 @@
 #include "lwip/ip6.h"
 
 #include <asm/socket.h>
+#include <linux/udp.h>
 
 #define DEFAULT_TTL 64
 
@@ -127,7 +128,7 @@ static int take_record(const struct control_record *c, bool v4, struct wishes *w
 		return c->type == IP_TOS ? take_number(c, 0, &w->tos) : -EINVAL;
 	}
 	if (c->level == IPPROTO_UDP)
-		return -EINVAL; /* UDP_SEGMENT: see udp.c */
+		return c->type == UDP_SEGMENT && c->len == sizeof(uint16_t) ? 0 : -EINVAL; /* udp.c looks at it */
 	if (c->level != IPPROTO_IPV6)
 		return 0;
 	if (c->type == IPV6_PKTINFO || c->type == IPV6_2292PKTINFO)
@@ -151,7 +152,7 @@ bool inet_is_broadcast(const ip_addr_t *ip)
 		if (ip4_addr_isbroadcast(ip_2_ip4(ip), n))
 			return true;
 	}
-	return false;
+	return ip_2_ip4(ip)->addr == (PP_HTONL(IPADDR_LOOPBACK) | ~PP_HTONL(IP_CLASSA_NET)); /* 127.255.255.255 */
 }
 
 static bool on_link(const struct destination *o)

@@ -307,7 +307,8 @@ int proc_show_netstat(struct proc_text *out, const struct proc_subject *s)
 		in += n->mib2_counters.ifinoctets;
 		sent += n->mib2_counters.ifoutoctets;
 	}
-	proc_printf(out, "IpExt: InOctets OutOctets\nIpExt: %llu %llu\n", in, sent);
+	proc_printf(out, "TcpExt: TCPRcvQDrop TCPAbortOnMemory\nTcpExt: %u %u\nIpExt: InOctets OutOctets\nIpExt: %llu %llu\n",
+		lwip_stats.tcp.drop, lwip_stats.tcp.memerr, in, sent);
 	return 0;
 }
 

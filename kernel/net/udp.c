@@ -10,13 +10,14 @@
 #include "lwip/icmp.h"
 #include "lwip/prot/icmp6.h"
 #include "lwip/prot/udp.h"
-#include "lwip/stats.h"
+#include "lwip/snmp.h"
 
 #include <asm/socket.h>
 #include <linux/udp.h>
 
 #define LENGTH_MAX 65535u
 #define HEADER4    20u
+#define SEGMENTS_MAX 128u /* UDP_MAX_SEGMENTS */
 
 /* --- which socket --- */
 
@@ -118,8 +119,8 @@ static bool checksum_ok(struct packet *k, const struct udp_hdr *h, struct netif 
 {
 	IF__NETIF_CHECKSUM_ENABLED(in, NETIF_CHECKSUM_CHECK_UDP)
 	{
-		if (!h->chksum)
-			return IP_IS_V4(&k->to);
+		if (!h->chksum) /* IPv6 has none only where a socket says so (UDP_NO_CHECK6_RX) */
+			return IP_IS_V4(&k->to) || (find(k) && find(k)->no_check_rx);
 		return !ip_chksum_pseudo(k->p, IP_PROTO_UDP, k->p->tot_len, &k->from, &k->to);
 	}
 	return true;
@@ -205,7 +206,7 @@ static void refuse(struct datagram_socket *d, const struct destination *o, const
 		.to = o->to,
 		.port = o->port};
 
-	datagram_failed(d, &f, p, 0);
+	udp_failed(&f, &o->from, d->inet.local_port, p, 0);
 }
 
 static struct packet packet_to_self(struct datagram_socket *d, const struct destination *o, struct pbuf *p)
@@ -224,6 +225,16 @@ static struct packet packet_to_self(struct datagram_socket *d, const struct dest
 		.tos = o->tos};
 }
 
+/* What lo would have counted. */
+static void count_on_lo(size_t bytes)
+{
+	MIB2_STATS_NETIF_ADD(&loop_netif, ifoutoctets, (uint32_t)bytes);
+	MIB2_STATS_NETIF_INC(&loop_netif, ifoutucastpkts);
+	MIB2_STATS_NETIF_ADD(&loop_netif, ifinoctets, (uint32_t)bytes);
+	MIB2_STATS_NETIF_INC(&loop_netif, ifinucastpkts);
+	MIB2_STATS_INC(mib2.udpindatagrams);
+}
+
 /* Sends the datagram, which is taken. */
 static int transmit(struct datagram_socket *d, const struct destination *o, struct pbuf *p)
 {
@@ -232,6 +243,7 @@ static int transmit(struct datagram_socket *d, const struct destination *o, stru
 
 	MIB2_STATS_INC(mib2.udpoutdatagrams);
 	if (on_lo && !packets_wanted(IPPROTO_UDP)) {
+		count_on_lo(p->tot_len + sizeof(struct udp_hdr) + (IP_IS_V6(&o->to) ? 40 : HEADER4));
 		struct packet k = packet_to_self(d, o, p);
 		if (multicast ? multicast_joined(&k.to, k.index) && deliver(&k, true) : deliver(&k, o->broadcast))
 			return 0;
@@ -365,6 +377,36 @@ static long send_corked(struct datagram_socket *d, struct socket_message *m, boo
 	return r ? r : (long)len;
 }
 
+/* --- UDP_SEGMENT: one send, many datagrams --- */
+
+static size_t segment_size(const struct datagram_socket *d, const struct socket_message *m)
+{
+	struct control_record c;
+	uint16_t size = d->segment;
+
+	for (size_t at = 0; control_next(m, &at, &c);)
+		if (c.level == IPPROTO_UDP && c.type == UDP_SEGMENT && c.len == sizeof(size))
+			memcpy(&size, c.data, sizeof(size));
+	return size;
+}
+
+static long send_segments(struct datagram_socket *d, struct socket_message *m, struct destination *o, size_t len, size_t segment)
+{
+	size_t mtu = o->netif == &loop_netif ? LENGTH_MAX : o->netif->mtu, header = sizeof(struct udp_hdr) + (IP_IS_V6(&o->to) ? 40 : HEADER4);
+	long r = 0;
+
+	if (segment + header > mtu)
+		return -EMSGSIZE;
+	if (len > segment * SEGMENTS_MAX)
+		return -EINVAL;
+	for (size_t left = len; left && r >= 0; left -= vb_min(left, segment)) {
+		r = await_room(d, o, m->flags & ~(unsigned)MSG_DONTWAIT);
+		if (!r)
+			r = send_one(d, m, o, vb_min(left, segment));
+	}
+	return r < 0 ? r : (long)len;
+}
+
 static long udp_send(struct socket *s, struct socket_message *m)
 {
 	struct datagram_socket *d = datagram_of(s);
@@ -388,7 +430,10 @@ static long udp_send(struct socket *s, struct socket_message *m)
 		r = datagram_send_error(d);
 	if (!r)
 		r = await_room(d, &o, m->flags);
-	return r ? r : send_one(d, m, &o, len);
+	if (r)
+		return r;
+	size_t segment = segment_size(d, m);
+	return segment && segment < len ? send_segments(d, m, &o, len, segment) : send_one(d, m, &o, len);
 }
 
 /* --- names --- */
@@ -482,7 +527,15 @@ static long udp_setsockopt(struct socket *s, int level, int name, uint64_t value
 	case UDP_NO_CHECK6_RX:
 		d->no_check_rx = v;
 		return 0;
-	default: /* UDP_SEGMENT, UDP_GRO: as before Linux 4.18 and 5.0; programs then send one by one */
+	case UDP_SEGMENT:
+		if (v < 0 || v > UINT16_MAX)
+			return -EINVAL;
+		d->segment = (uint16_t)v;
+		return 0;
+	case UDP_GRO: /* datagrams may come together; here they come one by one */
+		d->gro = v;
+		return 0;
+	default:
 		return -ENOPROTOOPT;
 	}
 }
@@ -498,9 +551,25 @@ static long udp_getsockopt(struct socket *s, int level, int name, uint64_t value
 		return -EFAULT;
 	if (len < 0)
 		return -EINVAL;
-	if (name != UDP_CORK && name != UDP_NO_CHECK6_TX && name != UDP_NO_CHECK6_RX)
+	switch (name) {
+	case UDP_CORK:
+		v = d->cork.on;
+		break;
+	case UDP_NO_CHECK6_TX:
+		v = d->no_check_tx;
+		break;
+	case UDP_NO_CHECK6_RX:
+		v = d->no_check_rx;
+		break;
+	case UDP_SEGMENT:
+		v = d->segment;
+		break;
+	case UDP_GRO:
+		v = d->gro;
+		break;
+	default:
 		return -ENOPROTOOPT;
-	v = name == UDP_CORK ? d->cork.on : name == UDP_NO_CHECK6_TX ? d->no_check_tx : d->no_check_rx;
+	}
 	len = vb_min(len, (int)sizeof(v));
 	return put_user(len, len_addr) || copy_to_user(value, &v, (size_t)len) ? -EFAULT : 0;
 }

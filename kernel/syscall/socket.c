@@ -77,6 +77,7 @@ static void socket_release(struct file *f)
 {
 	struct socket *s = f->private;
 
+	s->file = NULL; /* a TCP connection may outlive it */
 	s->ops->release(s);
 }
 
