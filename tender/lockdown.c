@@ -260,7 +260,7 @@ static void install_handlers(const struct lockdown *l)
 	struct {
 		uint64_t handler, flags, restorer, mask;
 	} action = { l->kernel->signal, 4 | 0x08000000 | 0x40000000 | 0x04000000 /* SIGINFO ONSTACK NODEFER RESTORER */,
-		l->kernel->sigreturn, 0 };
+		l->kernel->sigreturn, 1ull << 13 | 1ull << 28 /* ALRM, IO: a burst of them does not pile up on the stack */ };
 	struct {
 		uint64_t sp;
 		int32_t flags;

@@ -183,12 +183,6 @@ static void wipe(char *text, uint64_t last)
 		memset(text, 0, last - (uint64_t)text + strlen((const char *)last));
 }
 
-static void raise_sigio(int fd)
-{
-	checked("F_SETOWN", HOST3(__NR_fcntl, fd, F_SETOWN_, HOST1(__NR_getpid, 0)));
-	checked("F_SETFL", HOST3(__NR_fcntl, fd, F_SETFL_, O_NONBLOCK_ | O_ASYNC_ | 2));
-}
-
 _Noreturn void tender_main(uint64_t *stack)
 {
 	uint64_t argc = stack[0];
@@ -234,10 +228,11 @@ _Noreturn void tender_main(uint64_t *stack)
 	if (!(boot->host_hwcap2 & 2))
 		tender_fail("this processor or host lacks FSGSBASE, which the process platform needs; Linux 5.9 or later has it", 0);
 
-	/* A message or a frame raises SIGIO, so that it is noticed while the program computes. */
-	raise_sigio(VB_FD_MONITOR);
+	/* A message raises SIGIO, so that it is noticed while the program computes. Frames do not: there may be too many. */
+	checked("F_SETOWN", HOST3(__NR_fcntl, VB_FD_MONITOR, F_SETOWN_, HOST1(__NR_getpid, 0)));
+	checked("F_SETFL", HOST3(__NR_fcntl, VB_FD_MONITOR, F_SETFL_, O_NONBLOCK_ | O_ASYNC_ | 2));
 	for (unsigned i = 0; i < boot->net_count; i++)
-		raise_sigio((int)(VB_FD_NET + i));
+		checked("F_SETFL", HOST3(__NR_fcntl, VB_FD_NET + i, F_SETFL_, O_NONBLOCK_ | 2));
 	HOST3(__NR_close_range, VB_FD_STATS, ~0u, 0);
 
 	lock.jit = boot->flags & VB_BOOT_JIT;
