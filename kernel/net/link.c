@@ -4,6 +4,8 @@
 #include "kernel/net/inet.h"
 #include "kernel/net/socket.h"
 
+#include "kernel/net/lwip/hooks.h"
+
 #include "lwip/etharp.h"
 #include "lwip/ip.h"
 #include "lwip/netif.h"
@@ -153,7 +155,10 @@ static bool default_route(int family, struct link_route *ret)
 			return true;
 		}
 	}
-	return false;
+	const ip6_addr_t *gateway = hook_gateway6(n, IP6_ADDR_ANY6);
+	if (gateway)
+		memcpy(ret->via, gateway->addr, 16);
+	return gateway;
 }
 
 bool link_route_get(unsigned n, int family, struct link_route *ret)
