@@ -10,13 +10,19 @@
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
+#include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/membarrier.h>
 #include <linux/memfd.h>
+#include <linux/netlink.h>
 #include <linux/prctl.h>
 #include <linux/random.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <linux/stat.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 #include <linux/wait.h>
 
 #define FLAG(name)                                                                                                                         \
@@ -226,6 +232,20 @@ static const struct trace_name ioctl_cmd[] = {
 	ENUM(FIOASYNC),
 	ENUM(FIOCLEX),
 	ENUM(FIONCLEX),
+	ENUM(SIOCGIFNAME),
+	ENUM(SIOCGIFCONF),
+	ENUM(SIOCGIFFLAGS),
+	ENUM(SIOCSIFFLAGS),
+	ENUM(SIOCGIFADDR),
+	ENUM(SIOCGIFBRDADDR),
+	ENUM(SIOCGIFNETMASK),
+	ENUM(SIOCGIFMTU),
+	ENUM(SIOCGIFHWADDR),
+	ENUM(SIOCGIFINDEX),
+	ENUM(SIOCGIFTXQLEN),
+	ENUM(SIOCETHTOOL),
+	ENUM(SIOCGSTAMP_OLD),
+	ENUM(SIOCOUTQ),
 };
 static const struct trace_name clone[] = {
 	FLAG(CLONE_VM),
@@ -319,6 +339,7 @@ static const struct trace_name msg_flags[] = {
 	FLAG_IS(MSG_DONTWAIT, 0x40),
 	FLAG_IS(MSG_EOR, 0x80),
 	FLAG_IS(MSG_WAITALL, 0x100),
+	FLAG_IS(MSG_CONFIRM, 0x800),
 	FLAG_IS(MSG_ERRQUEUE, 0x2000),
 	FLAG_IS(MSG_NOSIGNAL, 0x4000),
 	FLAG_IS(MSG_MORE, 0x8000),
@@ -342,7 +363,123 @@ static const struct trace_name socket_type[] = {
 	FLAG_IS(SOCK_NONBLOCK, 04000),
 };
 static const struct trace_name socket_level[] = {
-	ENUM(SOL_SOCKET), ENUM_IS(IPPROTO_IP, 0), ENUM_IS(IPPROTO_TCP, 6), ENUM_IS(IPPROTO_IPV6, 41)};
+	ENUM(SOL_SOCKET),
+	ENUM_IS(SOL_IP, 0),
+	ENUM_IS(SOL_TCP, 6),
+	ENUM_IS(SOL_UDP, 17),
+	ENUM_IS(SOL_IPV6, 41),
+	ENUM_IS(SOL_ICMPV6, 58),
+	ENUM_IS(SOL_RAW, 255),
+	ENUM_IS(SOL_NETLINK, 270),
+};
+static const struct trace_name ip_protocol[] = {
+	ENUM(IPPROTO_IP),
+	ENUM(IPPROTO_ICMP),
+	ENUM(IPPROTO_IGMP),
+	ENUM(IPPROTO_TCP),
+	ENUM(IPPROTO_UDP),
+	ENUM(IPPROTO_ICMPV6),
+	ENUM(IPPROTO_SCTP),
+	ENUM(IPPROTO_UDPLITE),
+	ENUM(IPPROTO_RAW),
+};
+static const struct trace_name netlink_protocol[] = {
+	ENUM(NETLINK_ROUTE),
+	ENUM(NETLINK_SOCK_DIAG),
+	ENUM(NETLINK_AUDIT),
+	ENUM(NETLINK_NETFILTER),
+	ENUM(NETLINK_KOBJECT_UEVENT),
+	ENUM(NETLINK_GENERIC),
+};
+static const struct trace_name scm[] = {
+	ENUM_IS(SCM_RIGHTS, 1), ENUM_IS(SCM_CREDENTIALS, 2), ENUM_IS(SCM_TIMESTAMP, 29), ENUM_IS(SCM_TIMESTAMPNS, 35), ENUM(SO_RXQ_OVFL)};
+static const struct trace_name ip_option[] = {
+	ENUM(IP_TOS),
+	ENUM(IP_TTL),
+	ENUM(IP_HDRINCL),
+	ENUM(IP_OPTIONS),
+	ENUM(IP_RECVOPTS),
+	ENUM(IP_RETOPTS),
+	ENUM(IP_PKTINFO),
+	ENUM(IP_MTU_DISCOVER),
+	ENUM(IP_RECVERR),
+	ENUM(IP_RECVTTL),
+	ENUM(IP_RECVTOS),
+	ENUM(IP_MTU),
+	ENUM(IP_FREEBIND),
+	ENUM(IP_TRANSPARENT),
+	ENUM(IP_ORIGDSTADDR),
+	ENUM(IP_MINTTL),
+	ENUM(IP_BIND_ADDRESS_NO_PORT),
+	ENUM(IP_MULTICAST_IF),
+	ENUM(IP_MULTICAST_TTL),
+	ENUM(IP_MULTICAST_LOOP),
+	ENUM(IP_ADD_MEMBERSHIP),
+	ENUM(IP_DROP_MEMBERSHIP),
+	ENUM(IP_ADD_SOURCE_MEMBERSHIP),
+	ENUM(IP_DROP_SOURCE_MEMBERSHIP),
+	ENUM(MCAST_JOIN_GROUP),
+	ENUM(MCAST_LEAVE_GROUP),
+	ENUM(MCAST_JOIN_SOURCE_GROUP),
+	ENUM(MCAST_LEAVE_SOURCE_GROUP),
+	ENUM(IP_MULTICAST_ALL),
+	ENUM(IP_UNICAST_IF),
+};
+static const struct trace_name ip6_option[] = {
+	ENUM(IPV6_UNICAST_HOPS),
+	ENUM(IPV6_MULTICAST_IF),
+	ENUM(IPV6_MULTICAST_HOPS),
+	ENUM(IPV6_MULTICAST_LOOP),
+	ENUM(IPV6_ADD_MEMBERSHIP),
+	ENUM(IPV6_DROP_MEMBERSHIP),
+	ENUM(IPV6_MTU_DISCOVER),
+	ENUM(IPV6_MTU),
+	ENUM(IPV6_RECVERR),
+	ENUM(IPV6_V6ONLY),
+	ENUM(IPV6_MULTICAST_ALL),
+	ENUM(IPV6_RECVPKTINFO),
+	ENUM(IPV6_PKTINFO),
+	ENUM(IPV6_RECVHOPLIMIT),
+	ENUM(IPV6_HOPLIMIT),
+	ENUM(IPV6_DONTFRAG),
+	ENUM(IPV6_RECVTCLASS),
+	ENUM(IPV6_TCLASS),
+	ENUM(IPV6_ADDR_PREFERENCES),
+	ENUM(IPV6_UNICAST_IF),
+	ENUM(IPV6_FREEBIND),
+	ENUM(MCAST_JOIN_GROUP),
+	ENUM(MCAST_LEAVE_GROUP),
+};
+static const struct trace_name tcp_option[] = {
+	ENUM(TCP_NODELAY),
+	ENUM(TCP_MAXSEG),
+	ENUM(TCP_CORK),
+	ENUM(TCP_KEEPIDLE),
+	ENUM(TCP_KEEPINTVL),
+	ENUM(TCP_KEEPCNT),
+	ENUM(TCP_SYNCNT),
+	ENUM(TCP_LINGER2),
+	ENUM(TCP_DEFER_ACCEPT),
+	ENUM(TCP_WINDOW_CLAMP),
+	ENUM(TCP_INFO),
+	ENUM(TCP_QUICKACK),
+	ENUM(TCP_CONGESTION),
+	ENUM(TCP_USER_TIMEOUT),
+	ENUM(TCP_FASTOPEN),
+	ENUM(TCP_NOTSENT_LOWAT),
+	ENUM(TCP_FASTOPEN_CONNECT),
+	ENUM(TCP_ULP),
+};
+static const struct trace_name udp_option[] = {ENUM(UDP_CORK), ENUM(UDP_NO_CHECK6_TX), ENUM(UDP_NO_CHECK6_RX), ENUM(UDP_SEGMENT), ENUM(UDP_GRO)};
+static const struct trace_name netlink_option[] = {
+	ENUM(NETLINK_ADD_MEMBERSHIP),
+	ENUM(NETLINK_DROP_MEMBERSHIP),
+	ENUM(NETLINK_PKTINFO),
+	ENUM(NETLINK_NO_ENOBUFS),
+	ENUM(NETLINK_CAP_ACK),
+	ENUM(NETLINK_EXT_ACK),
+	ENUM(NETLINK_GET_STRICT_CHK),
+};
 static const struct trace_name socket_option[] = {
 	ENUM(SO_DEBUG),
 	ENUM(SO_REUSEADDR),
@@ -364,6 +501,22 @@ static const struct trace_name socket_option[] = {
 	ENUM(SO_ACCEPTCONN),
 	ENUM(SO_PROTOCOL),
 	ENUM(SO_DOMAIN),
+	ENUM(SO_PRIORITY),
+	ENUM(SO_MARK),
+	ENUM(SO_SNDLOWAT),
+	ENUM(SO_BINDTODEVICE),
+	ENUM_IS(SO_TIMESTAMP, 29),
+	ENUM_IS(SO_TIMESTAMPNS, 35),
+	ENUM_IS(SO_TIMESTAMPING, 37),
+	ENUM(SO_SNDBUFFORCE),
+	ENUM(SO_RCVBUFFORCE),
+	ENUM(SO_RXQ_OVFL),
+	ENUM(SO_ATTACH_FILTER),
+	ENUM(SO_ZEROCOPY),
+	ENUM(SO_BUSY_POLL),
+	ENUM(SO_INCOMING_CPU),
+	ENUM(SO_COOKIE),
+	ENUM(SO_BINDTOIFINDEX),
 };
 static const struct trace_name shutdown_how[] = {ENUM_IS(SHUT_RD, 0), ENUM_IS(SHUT_WR, 1), ENUM_IS(SHUT_RDWR, 2)};
 static const struct trace_name splice_flags[] = {
@@ -569,7 +722,15 @@ const struct trace_set trace_sets[] = {
 	SET("family", family),
 	SET("socktype", socket_type),
 	SET("level", socket_level),
-	SET("sockopt", socket_option),
+	SET("sockopts", socket_option),
+	SET("ipopts", ip_option),
+	SET("ip6opts", ip6_option),
+	SET("tcpopts", tcp_option),
+	SET("udpopts", udp_option),
+	SET("netlinkopts", netlink_option),
+	SET("ipproto", ip_protocol),
+	SET("netlinkproto", netlink_protocol),
+	SET("scm", scm),
 	SET("shut", shutdown_how),
 	SET("splice", splice_flags),
 	SET("sig", sig),

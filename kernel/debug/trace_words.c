@@ -4,6 +4,7 @@
 #include "kernel/debug/trace_words.h"
 
 #include "kernel/debug/trace_names.h"
+#include "kernel/debug/trace_socket.h"
 #include "kernel/task/task.h"
 
 #include <linux/fcntl.h>
@@ -31,7 +32,7 @@ void put_pointer(struct text *t, uint64_t p)
 		put(t, "NULL");
 }
 
-static void put_escaped(struct text *t, const unsigned char *s, size_t n)
+void put_escaped(struct text *t, const unsigned char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		static const char plain[] = "\"\\\n\t\r", shown[] = "\"\\ntr";
@@ -48,7 +49,7 @@ static void put_escaped(struct text *t, const unsigned char *s, size_t n)
 }
 
 /* len bytes at a user address, as a string in quotes. */
-static void put_buffer(struct text *t, uint64_t addr, uint64_t len)
+void put_buffer(struct text *t, uint64_t addr, uint64_t len)
 {
 	unsigned char bytes[TRACE_STRING_BYTES];
 	size_t n = vb_min(len, (uint64_t)sizeof(bytes));
@@ -249,7 +250,7 @@ static void put_environment(struct text *t, const struct arg *a)
 }
 
 /* Buffers of readv and writev: a->count vectors at a->value, of which at most `left` bytes hold data. */
-static void put_vectors(struct text *t, uint64_t addr, uint64_t count, uint64_t left)
+void put_vectors(struct text *t, uint64_t addr, uint64_t count, uint64_t left)
 {
 	put(t, "[");
 	for (uint64_t i = 0; i < count; i++) {
@@ -272,64 +273,6 @@ static void put_vectors(struct text *t, uint64_t addr, uint64_t count, uint64_t 
 static void put_iov(struct text *t, const struct arg *a)
 {
 	put_vectors(t, a->value, a->args[2], a->counted ? a->count : UINT64_MAX);
-}
-
-static void put_sockaddr_at(struct text *t, uint64_t addr, uint64_t len)
-{
-	unsigned char bytes[110 + 1] = {0};
-	if (!addr || len < 2 || copy_from_user(bytes, addr, vb_min(len, (uint64_t)110))) {
-		put_pointer(t, addr);
-		return;
-	}
-	size_t n = vb_min(len, (uint64_t)110) - 2;
-	unsigned family = bytes[0] | bytes[1] << 8;
-	put(t, "{sa_family=");
-	put_set_named(t, "family", family);
-	if (family == 1 && n) {
-		bool abstract = !bytes[2];
-		put(t, abstract ? ", sun_path=@\"" : ", sun_path=\"");
-		put_escaped(t, bytes + 2 + abstract, abstract ? n - 1 : strnlen((char *)bytes + 2, n));
-		put(t, "\"");
-	} else if (family == 2 && n >= 6) {
-		put(t, ", sin_port=%u, sin_addr=%u.%u.%u.%u", bytes[2] << 8 | bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]);
-	}
-	put(t, "}");
-}
-
-static void put_sockaddr(struct text *t, const struct arg *a)
-{
-	put_sockaddr_at(t, a->value, (uint32_t)a->count);
-}
-
-/* The length is where argument a->count points to (getsockname, accept, recvfrom). */
-static void put_sockaddr_result(struct text *t, const struct arg *a)
-{
-	uint32_t len;
-	if (!a->count || get_user(len, a->count))
-		put_pointer(t, a->value);
-	else
-		put_sockaddr_at(t, a->value, len);
-}
-
-static void put_msghdr(struct text *t, const struct arg *a)
-{
-	struct {
-		uint64_t name;
-		uint32_t name_len, pad;
-		uint64_t iov, iov_count, control, control_len;
-		uint32_t flags;
-	} h;
-	if (!a->value || get_user(h, a->value)) {
-		put_pointer(t, a->value);
-		return;
-	}
-	put(t, "{msg_name=");
-	put_sockaddr_at(t, h.name, h.name_len);
-	put(t, ", msg_iov=");
-	put_vectors(t, h.iov, h.iov_count, a->counted ? a->count : UINT64_MAX);
-	put(t, ", msg_iovlen=%lu, msg_controllen=%lu, msg_flags=", h.iov_count, h.control_len);
-	put_set_named(t, "msg", h.flags);
-	put(t, "}");
 }
 
 static void put_fdset(struct text *t, const struct arg *a)
@@ -463,6 +406,11 @@ static const struct {
 	{"sockaddr", put_sockaddr},
 	{"peer", put_sockaddr_result},
 	{"msghdr", put_msghdr},
+	{"mmsghdr", put_mmsghdr},
+	{"sockproto", put_protocol},
+	{"sockopt", put_option_name},
+	{"sockval", put_option_value},
+	{"sockvalr", put_option_result},
 	{"fdset", put_fdset},
 	{"status", put_status},
 	{"futextime", put_futex_timeout},

@@ -47,7 +47,7 @@
 	X(38, setitimer, "itimer,itimerval,>itimerval") \
 	X(39, getpid, "") \
 	X(40, sendfile, "fd,fd,>long,l") \
-	X(41, socket, "family,socktype,d") \
+	X(41, socket, "family,socktype,sockproto") \
 	X(42, connect, "fd,sockaddr@3,u") \
 	X(43, accept, "fd,>peer@3,>one") \
 	X(44, sendto, "fd,buf@3,l,msg,sockaddr@6,u") \
@@ -59,9 +59,9 @@
 	X(50, listen, "fd,d") \
 	X(51, getsockname, "fd,>peer@3,>one") \
 	X(52, getpeername, "fd,>peer@3,>one") \
-	X(53, socketpair, "family,socktype,d,>pair") \
-	X(54, setsockopt, "fd,level,sockopt,buf@5,u") \
-	X(55, getsockopt, "fd,level,sockopt,>one,>one") \
+	X(53, socketpair, "family,socktype,sockproto,>pair") \
+	X(54, setsockopt, "fd,level,sockopt,sockval@5,u") \
+	X(55, getsockopt, "fd,level,sockopt,>sockvalr,>one") \
 	X(56, clone, "clone,p,>one,p,p") \
 	X(57, fork, "") \
 	X(58, vfork, "") \
@@ -305,7 +305,7 @@
 	X(296, pwritev, "fd,iov,d,l") \
 	X(297, rt_tgsigqueueinfo, "d,d,sig,siginfo") \
 	X(298, perf_event_open, "x,x,x,x,x,x") \
-	X(299, recvmmsg, "fd,p,u,msg,timespec") \
+	X(299, recvmmsg, "fd,>mmsghdr@r,u,msg,timespec") \
 	X(300, fanotify_init, "x,x,x,x,x,x") \
 	X(301, fanotify_mark, "x,x,x,x,x,x") \
 	X(302, prlimit64, "d,resource,rlimit,>rlimit") \
@@ -313,7 +313,7 @@
 	X(304, open_by_handle_at, "x,x,x,x,x,x") \
 	X(305, clock_adjtime, "x,x,x,x,x,x") \
 	X(306, syncfs, "fd") \
-	X(307, sendmmsg, "fd,p,u,msg") \
+	X(307, sendmmsg, "fd,mmsghdr@3,u,msg") \
 	X(308, setns, "fd,clone") \
 	X(309, getcpu, ">one,>one,p") \
 	X(310, process_vm_readv, "d,p,l,p,l,x") \

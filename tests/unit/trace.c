@@ -148,6 +148,34 @@ int main(void)
 		char path[108];
 	} un = {1, "/tmp/sock"};
 	run(42, 0, 3, P(&un), 12, 0, 0, 0), expect("connect(3, {sa_family=AF_UNIX, sun_path=\"/tmp/sock\"}, 12");
+	const unsigned char in4[16] = {2, 0, 0, 80, 192, 0, 2, 1}, in6[28] = {10, 0, 1, 187, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8, [23] = 1};
+	const unsigned char nl[12] = {16, 0, 0, 0, 7};
+	run(42, 0, 3, P(in4), 16, 0, 0, 0), expect("connect(3, {sa_family=AF_INET, sin_port=80, sin_addr=192.0.2.1}, 16");
+	run(42, 0, 3, P(in6), 28, 0, 0, 0), expect("connect(3, {sa_family=AF_INET6, sin6_port=443, sin6_addr=2001:db8::1}, 28");
+	run(49, 0, 3, P(nl), 12, 0, 0, 0), expect("bind(3, {sa_family=AF_NETLINK, nl_pid=7, nl_groups=00000000}, 12");
+	run(41, 3, 2, 02000001, 6, 0, 0, 0), expect("socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_TCP");
+	run(41, 3, 16, 3, 0, 0, 0, 0), expect("socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE");
+	run(54, 0, 3, 6, 1, P((&(int){1})), 4, 0), expect("setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4");
+	run(54, 0, 3, 1, 13, P(((int[2]){1, 5})), 8, 0), expect("setsockopt(3, SOL_SOCKET, SO_LINGER, {l_onoff=1, l_linger=5}, 8");
+	run(54, 0, 3, 6, 13, P("reno"), 4, 0), expect("setsockopt(3, SOL_TCP, TCP_CONGESTION, \"reno\", 4");
+	run(55, 0, 3, 41, 26, P((&(int){1})), P((&(int){4})), 0), expect("getsockopt(3, SOL_IPV6, IPV6_V6ONLY, [1], [4]");
+	struct {
+		uint64_t len;
+		int level, type, ttl, pad;
+	} control = {20, 0, 2, 9, 0};
+	struct {
+		const char *base;
+		uint64_t len;
+	} piece = {"abc", 3};
+	uint64_t header[8] = {P(in4), 16, P(&piece), 1, P(&control), sizeof(control), 0, 3};
+	const char *shown = "{msg_name={sa_family=AF_INET, sin_port=80, sin_addr=192.0.2.1}, msg_iov=[{iov_base=\"abc\", iov_len=3}], "
+			    "msg_iovlen=1, msg_control=[{cmsg_len=20, cmsg_level=SOL_IP, cmsg_type=IP_TTL, cmsg_data=[9]}], msg_controllen=24, "
+			    "msg_flags=0}";
+	char want[512];
+	snprintf(want, sizeof(want), "sendmsg(3, %s, MSG_NOSIGNAL", shown);
+	run(46, 3, 3, P(header), 0x4000, 0, 0, 0), expect(want);
+	snprintf(want, sizeof(want), "sendmmsg(3, [{msg_hdr=%s, msg_len=3}], 1, 0", shown);
+	run(307, 1, 3, P(header), 1, 0, 0, 0), expect(want);
 	struct {
 		const char *base;
 		uint64_t len;
