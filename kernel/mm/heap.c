@@ -143,6 +143,17 @@ void kmalloc_shrink(void *p, size_t size)
 	}
 }
 
+void heap_give_back(void)
+{
+	for (unsigned class = 0; class < CLASSES; class ++)
+		if (partial[class].next)
+			list_for_each_safe(slab, next, &partial[class], struct slab, node)
+				if (!slab->used) {
+					list_remove(&slab->node);
+					page_unref(page_of(slab));
+				}
+}
+
 void kfree(void *p)
 {
 	if (!p)

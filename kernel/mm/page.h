@@ -27,6 +27,7 @@ uint64_t page_offset(const struct page *page); /* in the memory file */
 struct page *page_at(uint64_t offset);
 
 uint64_t pages_total(void), pages_free(void);
+void heap_give_back(void);  /* empty slabs become free pages */
 void pages_give_back(void); /* everything free to the host, however small: costs a host call a piece */
 
 void page_init(void); /* takes [boot->kernel_arena_offset, boot->memory_bytes) */

@@ -104,6 +104,7 @@ static bool serve(void)
  * stack that hardly a call reaches. */
 static void give_back(struct task *t)
 {
+	heap_give_back();
 	pages_give_back();
 	if ((uint64_t)__builtin_frame_address(0) - t->kstack > KSTACK_BYTES * 5 / 8 && t->kstack_end &&
 		!platform_discard(page_offset(page_of((void *)t->kstack)), KSTACK_BYTES / 2))

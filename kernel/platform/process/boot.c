@@ -3,7 +3,6 @@
 
 #include "kernel/task/task_private.h"
 
-static char boot_stack[8192] __attribute__((aligned(16)));
 static char signal_stack[32768] __attribute__((aligned(16)));
 
 void xstate_init(void);
@@ -16,7 +15,7 @@ const struct vb_kernel_table kernel_start = {
 	.magic = VB_KERNEL_MAGIC,
 	.boot_version = VB_BOOT_VERSION,
 	.start = (uint64_t)start,
-	.stack_top = (uint64_t)(boot_stack + sizeof(boot_stack)),
+	.stack_top = (uint64_t)(signal_stack + sizeof(signal_stack)), /* until the first task has its own: signals nest meanwhile */
 	.signal = (uint64_t)signal_handler,
 	.altstack = (uint64_t)signal_stack,
 	.altstack_bytes = sizeof(signal_stack),
