@@ -137,15 +137,16 @@ static int connect_result(struct tcp_socket *s)
 	return error ? -error : -ECONNABORTED;
 }
 
-static int await_connection(struct tcp_socket *s, bool nonblock)
+/* `pending`: what to say of a connection that is not there yet. */
+static int await_connection(struct tcp_socket *s, bool nonblock, int pending)
 {
 	uint64_t timeout = s->inet.base.send_timeout_ns;
 
 	if (nonblock)
-		return -EINPROGRESS;
+		return pending;
 	int r = wait_until(&s->inet.wait, s->state != TCP_CONNECTING, deadline_after(timeout));
 	if (r == -ETIMEDOUT)
-		return -EINPROGRESS;
+		return pending;
 	return r ? socket_wait_error(r, timeout) : connect_result(s);
 }
 
@@ -161,16 +162,18 @@ static int tcp_connect_socket(struct socket *base, const uint8_t *name, unsigned
 	if (family == AF_UNSPEC) {
 		if (s->state == TCP_LISTENING)
 			tcp_stop_listening(s);
+		bool reset = s->pcb && s->pcb->state != LAST_ACK && s->pcb->state != CLOSING && s->pcb->state != TIME_WAIT;
 		disconnect(s, true);
 		s->was_connected = false;
-		base->error = 0;
+		base->error = reset ? ECONNRESET : 0;
+		tcp_wake(s, POLL_IN | POLL_OUT | POLL_HUP | POLL_ERR);
 		inet_run();
 		return 0;
 	}
 	if (s->state == TCP_LISTENING)
 		return -EISCONN;
 	if (s->state == TCP_CONNECTING)
-		return nonblock ? -EALREADY : await_connection(s, false);
+		return await_connection(s, nonblock, -EALREADY);
 	if (s->state == TCP_CONNECTED || (s->inet.remote_port && !s->announced))
 		return connect_result(s);
 	if (s->inet.remote_port) /* was connected, and is not yet disconnected */
@@ -187,7 +190,7 @@ static int tcp_connect_socket(struct socket *base, const uint8_t *name, unsigned
 	tcp_hash_add(s);
 	s->listed = true; /* lwIP put it there */
 	inet_run();
-	return await_connection(s, nonblock);
+	return await_connection(s, nonblock, -EINPROGRESS);
 }
 
 /* --- listen and accept --- */
@@ -398,6 +401,13 @@ static unsigned tcp_poll_socket(struct socket *base, struct file *f, struct poll
 	return events;
 }
 
+static int tcp_name(struct socket *base, bool peer, uint8_t *ret)
+{
+	const struct tcp_socket *s = tcp_of(base);
+
+	return peer && (!s->pcb || s->pcb->state == SYN_SENT) ? -ENOTCONN : inet_get_name(base, peer, ret);
+}
+
 static long tcp_ioctl(struct socket *base, unsigned cmd, uint64_t arg)
 {
 	struct tcp_socket *s = tcp_of(base);
@@ -437,7 +447,7 @@ static const struct socket_ops tcp_ops = {
 	.listen = tcp_listen_socket,
 	.accept = tcp_accept_socket,
 	.pair = tcp_pair,
-	.name = inet_get_name,
+	.name = tcp_name,
 	.shutdown = tcp_shutdown_socket,
 	.send = tcp_send,
 	.receive = tcp_receive_message,

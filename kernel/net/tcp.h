@@ -62,6 +62,7 @@ struct tcp_socket {
 	uint64_t written, submitted, acked, small_end; /* small_end: behind the last segment that was not full */
 	bool fin_wanted, fin_sent, more; /* more: MSG_MORE said that the end is not to be sent alone */
 	bool no_room;                    /* waits for the interface */
+	bool interactive;                /* it answers what it receives: acknowledgements can wait for that */
 	uint64_t cork_deadline_ns;       /* when what is held back goes anyway; 0: nothing is */
 	bool send_buffer_set, receive_buffer_set;
 

@@ -259,6 +259,7 @@ void tcp_push(struct tcp_socket *s)
 		if (s->submitted == s->written)
 			s->cork_deadline_ns = 0;
 		s->last_send_ns = now_monotonic_ns();
+		s->interactive |= (pcb->flags & TF_ACK_DELAY) != 0;
 		tcp_output(pcb);
 		if (e != ERR_OK)
 			break;
@@ -280,7 +281,7 @@ static int send_error(struct tcp_socket *s, unsigned flags)
 	int error = s->inet.base.error;
 
 	s->inet.base.error = 0;
-	if (error)
+	if (error && error != EPIPE)
 		return -error;
 	if (!(flags & MSG_NOSIGNAL))
 		signal_task(current, &SIGINFO_USER(SIGPIPE));
@@ -551,13 +552,18 @@ long tcp_receive_message(struct socket *base, struct socket_message *m)
 			consume(s, (size_t)n);
 			report_read(s, (size_t)n);
 		}
-		if (!m->data->left || (size_t)done >= target || (have && !n))
+		if ((total ? !m->data->left : have > 0) || (size_t)done >= target || (have && !n))
 			break;
 		n = await_data(s, m->flags, peek ? vb_min((size_t)done + 1, target) : vb_min(target - (size_t)done, (size_t)s->window / 2 + 1), done);
 		if (n)
 			break;
 	}
 	if (done && s->pcb && !peek) {
+		/* One that answers sends its acknowledgement with the answer. */
+		if (!s->received && !s->interactive && s->pcb->flags & TF_ACK_DELAY) {
+			tcp_ack_now(s->pcb);
+			tcp_output(s->pcb);
+		}
 		tcp_touch(s);
 		inet_run();
 	}
