@@ -1,6 +1,7 @@
 /* Open files: making, opening with all checks, reading and writing through them. Owns struct file's counts; trusts the back ends. */
 #include "kernel/fs/fs_private.h"
 
+#include <asm/signal.h>
 #include <linux/inotify.h>
 
 static int64_t directory_seek(struct file *f, int64_t offset, int whence)
@@ -84,6 +85,16 @@ void file_unref(struct file *f)
 	inode_unref(f->inode);
 	dentry_unref(f->dentry);
 	kfree(f);
+}
+
+void file_signal_io(struct file *f)
+{
+	if (!f || !(f->flags & FASYNC) || !f->owner)
+		return;
+	int sig = f->owner_sig ? f->owner_sig : SIGIO;
+	struct process *p = process_by_pid(f->owner < 0 ? -f->owner : f->owner);
+	if (p)
+		signal_process(p, &SIGINFO_KERNEL(sig));
 }
 
 /* What the type of the file makes of it. */

@@ -184,6 +184,7 @@ struct file *file_new(struct dentry *d, unsigned flags, const struct file_ops *o
 struct file *file_new_anonymous(const char *name, uint32_t mode, unsigned flags, const struct file_ops *ops, void *private);
 void file_ref(struct file *f);
 void file_unref(struct file *f);
+void file_signal_io(struct file *f); /* something happened: SIGIO to the owner, if O_ASYNC says so. NULL: nothing */
 /* open(2) with all its checks. Returns a referenced file in *ret. May sleep. */
 int file_open_at(int dirfd, const char *path, unsigned flags, uint32_t mode, struct file **ret);
 int file_open(struct dentry *d, unsigned flags, struct file **ret);

@@ -398,6 +398,8 @@ static unsigned tcp_poll_socket(struct socket *base, struct file *f, struct poll
 		events |= POLL_IN | POLL_RDNORM;
 	if (s->shut & SHUT_WRITE || tcp_writable(s))
 		events |= POLL_OUT | POLL_WRNORM;
+	else
+		s->wants_space = true;
 	return events;
 }
 
@@ -432,8 +434,7 @@ static void tcp_buffers_changed(struct socket *base)
 
 	s->send_buffer_set |= base->send_buffer != SEND_BUFFER;
 	s->receive_buffer_set |= base->receive_buffer != RECEIVE_BUFFER;
-	if (tcp_writable(s))
-		tcp_wake(s, POLL_OUT | POLL_WRNORM);
+	tcp_space(s);
 }
 
 static int tcp_pair(struct socket *a, struct socket *b)

@@ -62,6 +62,7 @@ struct tcp_socket {
 	uint64_t written, submitted, acked, small_end; /* small_end: behind the last segment that was not full */
 	bool fin_wanted, fin_sent, more; /* more: MSG_MORE said that the end is not to be sent alone */
 	bool no_room;                    /* waits for the interface */
+	bool wants_space;                /* somebody found the buffer full: to be told when it is not */
 	bool interactive;                /* it answers what it receives: acknowledgements can wait for that */
 	uint64_t cork_deadline_ns;       /* when what is held back goes anyway; 0: nothing is */
 	bool send_buffer_set, receive_buffer_set;
@@ -112,6 +113,7 @@ void tcp_stop_listening(struct tcp_socket *s);
 long tcp_send(struct socket *s, struct socket_message *m);
 long tcp_receive_message(struct socket *s, struct socket_message *m);
 bool tcp_writable(const struct tcp_socket *s);
+void tcp_space(struct tcp_socket *s); /* there may be room in the buffer: tells who wants some */
 void tcp_push(struct tcp_socket *s);  /* gives lwIP what it can send now */
 void tcp_acknowledged(struct tcp_socket *s);
 void tcp_take(struct tcp_socket *s, struct pbuf *p); /* data came */

@@ -191,6 +191,7 @@ static const struct tcp_ext_arg_callbacks ext_callbacks = {.destroy = pcb_destro
 void tcp_wake(struct tcp_socket *s, unsigned events)
 {
 	wait_queue_wake(&s->inet.wait, events);
+	file_signal_io(s->inet.base.file);
 }
 
 void tcp_set_error(struct tcp_socket *s, int error)

@@ -148,8 +148,15 @@ void tcp_acknowledged(struct tcp_socket *s)
 			s->submit_chunk = NULL;
 		chunk_free(c);
 	}
-	if (tcp_writable(s))
-		tcp_wake(s, POLL_OUT | POLL_WRNORM);
+	tcp_space(s);
+}
+
+void tcp_space(struct tcp_socket *s)
+{
+	if (!s->wants_space || !tcp_writable(s))
+		return;
+	s->wants_space = false;
+	tcp_wake(s, POLL_OUT | POLL_WRNORM);
 }
 
 /* The chunk with the byte at `submitted`. */
@@ -294,6 +301,7 @@ static int await_room(struct tcp_socket *s, unsigned flags)
 
 	if (send_may_go_on(s))
 		return 0;
+	s->wants_space = true;
 	if (flags & MSG_DONTWAIT)
 		return -EAGAIN;
 	return socket_wait_error(wait_until(&s->inet.wait, send_may_go_on(s), deadline_after(timeout)), timeout);
