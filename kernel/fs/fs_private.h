@@ -121,6 +121,9 @@ struct inode *rootfs_new_tmpfile(struct inode *dir, uint32_t mode, int *ret_erro
 struct inode *rootfs_new_memfd(uint32_t mode);
 struct inode *rootfs_subtree(struct inode *dir); /* a writable file system over what the image has at dir (of the root file system) */
 void rootfs_set_read_only(void);
+/* A file's bytes where they lie, to be copied once: up to *ret_run of them, kept by *ret_hold if that is not NULL. NULL: they have
+ * to be read. */
+const void *rootfs_borrow(struct file *f, uint64_t pos, size_t *ret_run, struct page **ret_hold);
 
 /* memfd.c: seals */
 int memfd_may_write(const struct inode *inode, uint64_t end);

@@ -142,6 +142,29 @@ static long read_file(struct file *f, struct uio *u, uint64_t *pos)
 	return done ? (long)done : r;
 }
 
+const void *rootfs_borrow(struct file *f, uint64_t pos, size_t *ret_run, struct page **ret_hold)
+{
+	*ret_hold = NULL;
+	if (f->ops != &rootfs_file_ops || pos >= f->inode->size)
+		return NULL;
+	struct rootfs_inode *i = rootfs_of(f->inode);
+	uint64_t index = pos / VB_PAGE_SIZE, run = VB_PAGE_SIZE - pos % VB_PAGE_SIZE, below;
+	struct page *page = own_page(i, index);
+	const uint8_t *p = page ? (uint8_t *)page_virt(page) + pos % VB_PAGE_SIZE : NULL;
+
+	if (page) {
+		page_ref(page);
+		*ret_hold = page;
+	} else if (from_below(i, index)) {
+		p = below_span(i, pos, &below);
+		run = i->pages.root ? vb_min(run, below) : below;
+	}
+	*ret_run = (size_t)vb_min(run, f->inode->size - pos);
+	if (p)
+		accessed(f);
+	return p;
+}
+
 static void changed_now(struct inode *inode)
 {
 	inode->mtime_ns = inode->ctime_ns = (int64_t)now_realtime_ns();

@@ -1,12 +1,14 @@
-/* Moving data between descriptors, and hints about it. All through one kernel buffer. Owns nothing; trusts no argument. */
+/* Moving data between descriptors, and hints about it: from files of the root file system directly, else through one kernel
+ * buffer. Owns nothing; trusts no argument. */
 #include "kernel/fs/fs_private.h"
+#include "kernel/mm/page.h"
 #include "kernel/syscall/define.h"
 
 #include <linux/fadvise.h>
 
 long sys_readv(int fd, uint64_t vec, uint64_t count), sys_writev(int fd, uint64_t vec, uint64_t count);
 
-enum { BUFFER_BYTES = 65536, MAX_RW = 0x7ffff000 };
+enum { BUFFER_BYTES = 65536, PIECES = 16, MAX_RW = 0x7ffff000 };
 enum { SPLICE_F_NONBLOCK_ = 2, SPLICE_F_KNOWN = 15 };
 
 struct end {
@@ -60,13 +62,50 @@ static long write_all(struct end *out, char *buffer, size_t len)
 	return done ? (long)done : r;
 }
 
+/* Writes up to len bytes from where they lie. -EAGAIN with *ret_none: they have to be read instead. */
+static long transfer_directly(struct end *in, struct end *out, uint64_t len, bool *ret_none)
+{
+	struct uio_vec pieces[PIECES];
+	struct page *held[PIECES];
+	struct uio u = {.vec = pieces, .kernel = true};
+
+	while (u.count < PIECES && u.left < len) {
+		size_t run;
+		const void *p = rootfs_borrow(in->file, *in->cursor + u.left, &run, &held[u.count]);
+		if (!p)
+			break;
+		run = (size_t)vb_min((uint64_t)run, len - u.left);
+		pieces[u.count++] = (struct uio_vec){(uint64_t)p, run};
+		u.left += run;
+	}
+	unsigned count = u.count;
+	*ret_none = !count;
+	long r = count ? file_do_write(out->file, &u, out->cursor) : -EAGAIN;
+	for (unsigned i = 0; i < count; i++)
+		if (held[i])
+			page_unref(held[i]);
+	if (r > 0)
+		*in->cursor += (uint64_t)r;
+	return r;
+}
+
 /* Copies up to len bytes; stops at a short read. What was read but not written is read again later, where the file can seek. */
 static long transfer(struct end *in, struct end *out, uint64_t len)
 {
-	char *buffer = kmalloc(BUFFER_BYTES);
 	uint64_t done = 0;
-	long r = buffer ? 0 : -ENOMEM;
+	char *buffer = NULL;
+	bool none = false;
+	long r = 0;
 
+	while (done < len && !none) {
+		r = transfer_directly(in, out, len - done, &none);
+		if (r > 0)
+			done += (uint64_t)r;
+		else if (!none)
+			return done ? (long)done : r;
+	}
+	if (done < len && !(buffer = kmalloc(BUFFER_BYTES)))
+		r = -ENOMEM;
 	while (buffer && done < len) {
 		size_t step = (size_t)vb_min(len - done, (uint64_t)BUFFER_BYTES);
 		struct uio_vec v;
