@@ -788,9 +788,10 @@ static int try_it(int type, const char *name, int wait)
 		r = (int)send_to(fd, "x", 1, 0, name);
 		printf("sendto %s\n", error_name(r < 0 ? errno : 0));
 	}
-	r = unlink(path(name));
-	if (!wait)
+	if (!wait) {
+		r = unlink(path(name));
 		printf("unlink %s\n", error_name(r < 0 ? errno : 0));
+	}
 	return 0;
 }
 
