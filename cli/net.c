@@ -88,7 +88,8 @@ static void parse_ip(struct net_request *r, const char *text)
 	struct net_address address, gateway = {0};
 	char copy[128];
 	long prefix;
-	snprintf(copy, sizeof(copy), "%s", text);
+	if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
+		cli_usage(r->verb, "--ip %s: too long", text);
 	char *comma = strchr(copy, ','), *slash = strchr(copy, '/');
 	if (comma)
 		*comma++ = 0;
@@ -162,7 +163,8 @@ static void parse_forward(struct net_request *r, const char *text)
 	long host_first, host_last, cell_first, cell_last;
 	if (o->forward_count == NET_FORWARDS_MAX)
 		cli_usage(r->verb, "more than %u -p: use ranges", NET_FORWARDS_MAX);
-	snprintf(copy, sizeof(copy), "%s", text);
+	if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
+		cli_usage(r->verb, "-p %s: too long", text);
 	char *slash = strchr(copy, '/');
 	if (slash)
 		*slash++ = 0;
@@ -200,6 +202,103 @@ static void parse_forward(struct net_request *r, const char *text)
 	o->forward[o->forward_count++] = f;
 }
 
+/* --- --allow-out and --allow-in --- */
+
+static void add_rule(struct net_request *r, const struct firewall_rule *rule)
+{
+	struct net_options *o = r->options;
+	if (o->rule_count == FIREWALL_RULES_MAX)
+		cli_usage(r->verb, "more than %u rules of --allow-out and --allow-in", FIREWALL_RULES_MAX);
+	o->rules[o->rule_count++] = *rule;
+}
+
+/* "80", "80-90", "53/udp", "tcp", "icmp". */
+static bool parse_service(char *text, struct firewall_rule *rule)
+{
+	static const char *const names[] = {"tcp", "udp", "icmp"};
+	long first = 0, last = UINT16_MAX;
+	char *slash = strchr(text, '/');
+	const char *protocol = slash ? slash + 1 : text;
+	rule->protocols = 0;
+	for (unsigned i = 0; i < 3; i++)
+		if (strcmp(protocol, names[i]) == 0)
+			rule->protocols = (uint8_t)(1u << i);
+	if (slash)
+		*slash = 0;
+	if (slash || !rule->protocols) {
+		if ((slash && !(rule->protocols & (FIREWALL_TCP | FIREWALL_UDP))) || !parse_ports(text, &first, &last))
+			return false;
+		if (!slash)
+			rule->protocols = FIREWALL_TCP | FIREWALL_UDP;
+	}
+	rule->first = (uint16_t)first;
+	rule->last = (uint16_t)last;
+	return true;
+}
+
+static bool has_host_bits(const struct net_address *a, unsigned prefix)
+{
+	for (unsigned bit = prefix; bit < (a->v6 ? 128u : 32u); bit++)
+		if (a->bytes[bit / 8] & 0x80 >> bit % 8)
+			return true;
+	return false;
+}
+
+static void parse_network(struct net_request *r, const char *text, char *network, struct firewall_rule *rule)
+{
+	struct net_address address;
+	char *slash = strchr(network, '/');
+	long prefix;
+	if (slash)
+		*slash++ = 0;
+	if (!parse_address(network, &address))
+		cli_usage(r->verb, "\"%s\": \"%s\" is no IP address; give NETWORK/BITS[:PORTS][/udp], [IPV6NETWORK/BITS]:PORTS or any:PORTS", text,
+			network);
+	prefix = address.v6 ? 128 : 32;
+	if (slash && parse_number(slash, 0, prefix, &prefix) < 0)
+		cli_usage(r->verb, "\"%s\": the prefix of a network has 0 to %ld bits", text, prefix);
+	if (has_host_bits(&address, (unsigned)prefix))
+		cli_usage(r->verb, "\"%s\": the address has bits beyond the %ld of its prefix: which of the two is meant?", text, prefix);
+	rule->v6 = address.v6;
+	rule->prefix = (uint8_t)prefix;
+	memcpy(rule->address, address.bytes, 16);
+}
+
+static void parse_allow(struct net_request *r, enum firewall_way way, const char *text)
+{
+	struct firewall_rule rule = {.way = way, .protocols = FIREWALL_ALL, .last = UINT16_MAX};
+	char copy[200], *network = copy, *services = NULL, *save;
+	snprintf(copy, sizeof(copy), "%s", text);
+	if (strlen(text) >= sizeof(copy))
+		cli_usage(r->verb, "\"%s\" is too long", text);
+	if (*copy == '[') {
+		char *end = strchr(copy, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			cli_usage(r->verb, "\"%s\": give [IPV6NETWORK/BITS]:PORTS", text);
+		network++;
+		services = end[1] ? end + 2 : NULL;
+		*end = 0;
+	} else if (strchr(copy, ':') == strrchr(copy, ':') && (services = strchr(copy, ':'))) {
+		*services++ = 0; /* one colon: no IPv6 address */
+	}
+	bool any = strcmp(network, "any") == 0;
+	if (!any)
+		parse_network(r, text, network, &rule);
+	if (services && !*services)
+		cli_usage(r->verb, "\"%s\": no ports after the colon", text);
+	char *service = services ? strtok_r(services, ",", &save) : NULL;
+	do {
+		if (service && !parse_service(service, &rule))
+			cli_usage(r->verb, "\"%s\": \"%s\" is no port: give numbers, ranges as 80-90, with /tcp or /udp; or tcp, udp, icmp", text,
+				service);
+		add_rule(r, &rule);
+		rule.v6 = !rule.v6;
+		if (any)
+			add_rule(r, &rule);
+		rule.v6 = !rule.v6;
+	} while (service && (service = strtok_r(NULL, ",", &save)));
+}
+
 void net_option(struct net_request *r, int c, char *text)
 {
 	r->any |= c == NET_OPT_IP || c == NET_OPT_MAC;
@@ -214,6 +313,13 @@ void net_option(struct net_request *r, int c, char *text)
 		return parse_mac(r, text);
 	case NET_OPT_DNS:
 		return parse_dns(r, text);
+	case NET_OPT_ALLOW_OUT:
+		return parse_allow(r, FIREWALL_OUT, text);
+	case NET_OPT_ALLOW_IN:
+		return parse_allow(r, FIREWALL_IN, text);
+	case NET_OPT_PCAP:
+		r->options->pcap = text;
+		break;
 	}
 }
 
@@ -223,8 +329,8 @@ void net_options_complete(struct net_request *r)
 	bool user = false;
 	if (r->none && o->interface_count)
 		cli_usage(r->verb, "--net none beside another --net: decide for one");
-	if (r->none && (r->any || o->forward_count))
-		cli_usage(r->verb, "--net none leaves nothing for --ip, --mac and -p to apply to");
+	if (r->none && (r->any || o->forward_count || o->rule_count || o->pcap))
+		cli_usage(r->verb, "--net none leaves nothing for --ip, --mac, -p, --allow-out, --allow-in and --pcap to apply to");
 	if (!r->none && !o->interface_count)
 		o->interface[o->interface_count++].way = NET_USER;
 	for (unsigned i = 0; i < o->interface_count; i++) {

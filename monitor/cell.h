@@ -41,6 +41,7 @@ struct monitor_net {
 	const struct net_interface *options;
 	int tender_fd; /* for the tender: -1 once it has it */
 	struct vb_boot_net boot;
+	struct net_relay *relay; /* NULL: the descriptor is the network's own */
 	bool started;       /* VB_MSG_NET_START came */
 	int far_fd;         /* the other end of tender_fd, until there is a helper; -1: none */
 	char interface6[16]; /* of the host, for passt; "": no IPv6 */
@@ -89,6 +90,7 @@ struct monitor {
 	/* services */
 	struct monitor_net net[VB_NETS_MAX];
 	unsigned net_count;
+	struct pcap *pcap; /* NULL: nothing is recorded */
 	struct volume *volumes[VB_BOOT_MAX_VOLUMES], *core;
 	struct site *site; /* NULL: none */
 	struct list clients; /* struct client, control.c */
@@ -141,6 +143,7 @@ void net_hosts(const struct monitor *m, char *bytes, size_t size);
 void net_start_request(struct monitor *m, uint32_t tag, const void *payload, size_t len);
 void net_reap(struct monitor *m);
 void net_release(struct monitor *m);
+json_t *net_report(const struct monitor *m);
 
 /* messages.c */
 void messages_ready(struct monitor *m, int fd, short revents, void *arg);

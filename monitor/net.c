@@ -14,6 +14,7 @@
 #include "host/file.h"
 #include "host/log.h"
 #include "monitor/net_private.h"
+#include "monitor/pcap.h"
 
 #define RESOLV_CONF_MAX (64u << 10)
 
@@ -74,6 +75,8 @@ static int interface_open(struct monitor *m, struct monitor_net *n, struct vb_er
 int net_open(struct monitor *m, struct vb_error *err)
 {
 	const struct net_options *o = m->options->net;
+	if (o->pcap && pcap_open(o->pcap, &m->pcap, err) < 0)
+		return -EINVAL;
 	for (unsigned i = 0; i < o->interface_count; i++) {
 		struct monitor_net *n = &m->net[m->net_count++];
 		*n = (struct monitor_net){.tender_fd = -1, .far_fd = -1, .log_fd = -1, .options = &o->interface[i]};
@@ -89,8 +92,12 @@ int net_wait(struct monitor *m, struct vb_error *err)
 	for (unsigned i = 0; i < m->net_count; i++) {
 		struct monitor_net *n = &m->net[i];
 		int r = !n->helper ? 0 : n->options->way == NET_VDE ? vde_wait(m, n, err) : passt_wait(m, n, err);
+		if (r == 0 && relay_wanted(m))
+			r = relay_start(m, n, err);
 		if (r < 0)
 			return r;
+		if (m->pcap)
+			pcap_interface(m->pcap, (const char *[]){"eth0", "eth1", "eth2", "eth3"}[i]);
 	}
 	return 0;
 }
@@ -213,8 +220,65 @@ void net_reap(struct monitor *m)
 void net_release(struct monitor *m)
 {
 	for (struct monitor_net *n = m->net; n < m->net + m->net_count; n++) {
+		relay_release(n);
 		helper_kill(m, n);
 		fd_close(&n->tender_fd);
 		fd_close(&n->far_fd);
 	}
+	pcap_close(m->pcap);
+}
+
+/* --- for `vauban inspect` --- */
+
+static json_t *report_address(int family, const uint8_t *bytes, unsigned prefix)
+{
+	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 8];
+	snprintf(text, sizeof(text), "%s/%u", inet_ntop(family, bytes, address, sizeof(address)), prefix);
+	return json_string(text);
+}
+
+static json_t *report_interface(const struct monitor_net *n, unsigned index)
+{
+	static const char *const ways[] = {"user", "tap", "vde"};
+	const struct vb_boot_net *b = &n->boot;
+	char name[16], mac[18];
+	snprintf(name, sizeof(name), "eth%u", index);
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", b->mac[0], b->mac[1], b->mac[2], b->mac[3], b->mac[4], b->mac[5]);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:b}", "name", name, "kind", ways[n->options->way], "mac", mac, "mtu", (int)b->mtu,
+		"offload", (int)!!(b->flags & VB_NET_OFFLOAD));
+	if (n->options->where)
+		json_object_set_new(json, "where", json_string(n->options->where));
+	if (b->prefix4)
+		json_object_set_new(json, "ip4", report_address(AF_INET, b->ip4, b->prefix4));
+	if (b->prefix6)
+		json_object_set_new(json, "ip6", report_address(AF_INET6, b->ip6, b->prefix6));
+	if (b->flags & VB_NET_DHCP)
+		json_object_set_new(json, "dhcp", json_true());
+	if (n->helper > 0)
+		json_object_set_new(json, "helper", json_pack("{s:s, s:i}", "name", n->helper_name, "pid", (int)n->helper));
+	relay_report(n, json);
+	return json;
+}
+
+static json_t *report_forward(const struct net_forward *f)
+{
+	char address[INET6_ADDRSTRLEN];
+	inet_ntop(f->address.v6 ? AF_INET6 : AF_INET, f->address.bytes, address, sizeof(address));
+	return json_pack("{s:s, s:s, s:i, s:i, s:i}", "protocol", f->udp ? "udp" : "tcp", "host_address", address, "host_port",
+		(int)f->host_port, "cell_port", (int)f->cell_port, "count", (int)f->count);
+}
+
+json_t *net_report(const struct monitor *m)
+{
+	const struct net_options *o = m->options->net;
+	json_t *interfaces = json_array(), *forwards = json_array();
+	for (unsigned i = 0; i < m->net_count; i++)
+		json_array_append_new(interfaces, report_interface(&m->net[i], i));
+	for (unsigned i = 0; i < o->forward_count; i++)
+		json_array_append_new(forwards, report_forward(&o->forward[i]));
+	json_t *json = json_pack("{s:o, s:o, s:b}", "interfaces", interfaces, "forwards", forwards, "firewall", (int)(o->rule_count > 0));
+	if (m->pcap)
+		json_object_set_new(json, "pcap",
+			json_pack("{s:s, s:I}", "file", o->pcap, "frames_lost", (json_int_t)pcap_lost(m->pcap)));
+	return json;
 }

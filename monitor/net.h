@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "monitor/firewall.h"
+
 #include <vauban/hostcall.h>
 
 #define NET_FORWARDS_MAX 64u
@@ -45,6 +47,9 @@ struct net_options {
 	unsigned forward_count;
 	struct net_address dns[NET_DNS_MAX];
 	unsigned dns_count;
+	struct firewall_rule rules[FIREWALL_RULES_MAX];
+	unsigned rule_count; /* 0: no firewall */
+	const char *pcap;    /* file to record frames to; NULL: none */
 };
 
 #endif

@@ -105,6 +105,7 @@ json_t *report_state(const struct monitor *m)
 	json_object_set_new(json, "cpu_seconds", json_real(tender_cpu_seconds(m)));
 	json_object_set_new(json, "lockdown", lockdown(m->lockdown));
 	json_object_set_new(json, "host_calls", host_call_report(s));
+	json_object_set_new(json, "net", net_report(m));
 	if (s) {
 		json_object_set_new(json, "memory",
 			json_pack("{s:I, s:I, s:I}", "limit", (json_int_t)m->options->memory_bytes, "used", (json_int_t)s->memory_bytes,
