@@ -23,6 +23,7 @@
 #define WINDOW_MIN      4096u
 #define WINDOW_START    65535u
 #define CORK_NS         200000000ull
+#define ANSWER_NS       40000000ull /* what is sent so soon after something came is an answer to it */
 #define MEMORY_WAIT_NS  10000000ull
 #define COALESCE_BYTES  1024u /* received segments smaller than that are copied together while they wait */
 #define COALESCE_BUFFER 3800u
@@ -266,7 +267,7 @@ void tcp_push(struct tcp_socket *s)
 		if (s->submitted == s->written)
 			s->cork_deadline_ns = 0;
 		s->last_send_ns = now_monotonic_ns();
-		s->interactive |= (pcb->flags & TF_ACK_DELAY) != 0;
+		s->interactive |= s->last_send_ns - s->last_receive_ns < ANSWER_NS;
 		tcp_output(pcb);
 		if (e != ERR_OK)
 			break;
