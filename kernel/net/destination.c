@@ -232,6 +232,7 @@ int destination_route(struct datagram_socket *d, const struct socket_message *m,
 		return -ENODEV;
 	o->broadcast = inet_is_broadcast(&o->to);
 	o->local = !o->broadcast && inet_is_local(&o->to);
+	net_timers_catch_up();
 	int r = inet_route(&o->to, index, &o->netif, &o->from);
 	if (!r)
 		r = choose_source(d, &w, o);

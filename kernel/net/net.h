@@ -4,6 +4,8 @@
 
 #include "kernel/kernel.h"
 
+#include "lwip/ip_addr.h"
+
 struct netif;
 struct pbuf;
 
@@ -28,12 +30,19 @@ bool interface_congested(const struct netif *netif); /* frames wait for room at 
 extern struct wait_queue interface_room;            /* woken when no frames wait any more */
 bool interface_offload(const struct netif *netif);   /* cuts TCP segments of up to 64 KiB */
 bool interface_passt(const struct netif *netif);
+/* Asks passt for something that it answers at once (an ARP request). The number of the request: when interface_answered() has
+ * got there, passt has read all frames before it, and what is sent now it reads later. */
+uint32_t interface_ask(struct netif *netif);
+uint32_t interface_answered(const struct netif *netif);
+bool interface_no_neighbour(struct netif *netif, const ip_addr_t *to); /* nobody has answered where packets for it go */
 /* While this is in scope lwIP doesn't fragment a segment that the other side of the interface will cut. */
 void interface_whole_segment(struct netif *netif);
 
 /* --- timers (timer.c) --- */
 void net_timer_update(void);          /* asks for the next tick that is needed */
 void net_coarse_until(uint64_t ms);   /* something is under way (ARP, DHCP, fragments): tick each second for so long */
-void net_timers_catch_up(void);       /* before packets are looked at: as if all ticks had run */
+/* As if all ticks had run: before packets are looked at, and before a program sends to someone new, since ticks that the cell
+ * slept through would count against the question for the neighbour. Not from callbacks. */
+void net_timers_catch_up(void);
 
 #endif

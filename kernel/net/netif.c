@@ -19,6 +19,7 @@
 #include "lwip/ip4.h"
 #include "lwip/ip6.h"
 #include "lwip/mld6.h"
+#include "lwip/priv/nd6_priv.h"
 #include "lwip/prot/ethernet.h"
 #include "lwip/prot/icmp6.h"
 #include "lwip/prot/ip4.h"
@@ -66,6 +67,7 @@ struct interface {
 	const struct vb_boot_net *boot;
 	unsigned at; /* number of the descriptor */
 	bool started, gone;
+	uint32_t asked, answered; /* ARP requests and answers; passt's come in order, one each */
 
 	struct received *buffer; /* frames are read into it */
 	size_t buffer_bytes, have; /* have: of a stream, bytes not yet taken */
@@ -122,13 +124,22 @@ static void set_gone(struct interface *f)
 
 /* --- sending --- */
 
+enum { ARP_SENDER = ETHER_BYTES + 14, ARP_TARGET = ETHER_BYTES + 24, ARP_OPERATION = ETHER_BYTES + 7 };
+
+/* One that is no announcement of the cell's own address. */
+static bool is_arp_request(const uint8_t *frame, unsigned len)
+{
+	return len >= ETHER_BYTES + 28 && frame[12] == ETHTYPE_ARP >> 8 && frame[13] == (ETHTYPE_ARP & 0xff) && frame[ARP_OPERATION] == 1 &&
+	       memcmp(frame + ARP_SENDER, frame + ARP_TARGET, 4) != 0;
+}
+
 /* Whether a frame may be what first starts a lazy interface: not the announcements that lwIP makes on its own. */
 static bool worth_starting(const uint8_t *frame, unsigned len)
 {
 	unsigned type = len < ETHER_BYTES ? 0 : (unsigned)frame[12] << 8 | frame[13];
 
-	if (type == ETHTYPE_ARP) /* announcing itself: sender and target are the same */
-		return len >= ETHER_BYTES + 28 && memcmp(frame + ETHER_BYTES + 14, frame + ETHER_BYTES + 24, 4) != 0;
+	if (type == ETHTYPE_ARP)
+		return is_arp_request(frame, len);
 	if (type == ETHTYPE_IPV6 && frame[0] == 0x33)
 		return len > ETHER_BYTES + 40 && frame[ETHER_BYTES + 6] == IP6_NEXTH_ICMP6 && frame[ETHER_BYTES + 40] == ICMP6_TYPE_NS;
 	return !(type == ETHTYPE_IP && len >= ETHER_BYTES + 20 && frame[ETHER_BYTES + 9] == IP_PROTO_IGMP);
@@ -142,6 +153,19 @@ static bool start(struct interface *f, const struct pbuf *p)
 	platform_send(&m, sizeof(m), NULL, 0);
 	f->started = true;
 	return true;
+}
+
+uint32_t interface_ask(struct netif *netif)
+{
+	struct interface *f = interface_of(netif);
+
+	etharp_request(netif, netif_ip4_gw(netif));
+	return f->asked;
+}
+
+uint32_t interface_answered(const struct netif *netif)
+{
+	return ((const struct interface *)netif->state)->answered;
 }
 
 /* lwIP's timers must run until an answer has come or is given up. */
@@ -200,6 +224,7 @@ static err_t link_output(struct netif *netif, struct pbuf *p)
 	if (!f->started && !start(f, p))
 		return ERR_OK;
 	watch_sent(p->payload, p->len);
+	f->asked += is_arp_request(p->payload, p->len);
 	if (f->batch_count == BATCH_FRAMES)
 		interfaces_flush();
 	if (f->gone)
@@ -397,6 +422,10 @@ static void deliver(struct interface *f, const uint8_t *frame, struct pbuf *p)
 		ip6_input(p, &f->netif);
 		break;
 	case ETHTYPE_ARP:
+		if (p->len >= 28 && ((const uint8_t *)p->payload)[7] == 2) {
+			f->answered++;
+			tcp_answered();
+		}
 		etharp_input(p, &f->netif);
 		break;
 	default:
@@ -512,6 +541,28 @@ bool interfaces_poll(void)
 		any |= frames > 0;
 	}
 	return any;
+}
+
+bool interface_no_neighbour(struct netif *netif, const ip_addr_t *to)
+{
+	struct eth_addr *mac;
+	const ip4_addr_t *found;
+
+	if (!netif || !(netif->flags & NETIF_FLAG_ETHARP))
+		return false;
+	if (IP_IS_V4(to)) {
+		bool on_link = ip4_addr_netcmp(ip_2_ip4(to), netif_ip4_addr(netif), netif_ip4_netmask(netif));
+		return etharp_find_addr(netif, on_link ? ip_2_ip4(to) : netif_ip4_gw(netif), &mac, &found) < 0;
+	}
+	for (int i = 0; i < LWIP_ND6_NUM_DESTINATIONS; i++) {
+		if (!ip6_addr_cmp_zoneless(&destination_cache[i].destination_addr, ip_2_ip6(to)))
+			continue;
+		for (int n = 0; n < LWIP_ND6_NUM_NEIGHBORS; n++)
+			if (neighbor_cache[n].state > ND6_INCOMPLETE && neighbor_cache[n].netif == netif &&
+				ip6_addr_cmp_zoneless(&neighbor_cache[n].next_hop_address, &destination_cache[i].next_hop_addr))
+				return false;
+	}
+	return true;
 }
 
 unsigned net_wanted(void)

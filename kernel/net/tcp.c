@@ -82,8 +82,9 @@ static int start_connection(struct tcp_socket *s, const ip_addr_t *to, uint16_t 
 	struct inet_socket *i = &s->inet;
 	struct netif *netif;
 	ip_addr_t from;
-	int r = inet_route(to, i->base.bound_index, &netif, &from);
 
+	net_timers_catch_up();
+	int r = inet_route(to, i->base.bound_index, &netif, &from);
 	if (r)
 		return r;
 	if (ip_addr_isany(&i->local))

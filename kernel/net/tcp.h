@@ -39,6 +39,7 @@ struct tcp_socket {
 	enum tcp_where where;
 	bool listed; /* lwIP has it on its list now */
 	bool fresh;          /* established and not yet set up */
+	uint32_t asked;      /* tcp_passt.c: number of the request that followed its SYN-ACK */
 	uint16_t wire_mss;   /* the largest segment on the wire, TCP options included */
 	uint64_t deadline_ns; /* of TCP_LATER and TCP_TIME_WAIT */
 
@@ -71,6 +72,10 @@ struct tcp_socket {
 	bool nodelay, cork;
 	uint32_t keep_idle_s, keep_interval_s, keep_count, user_timeout_ms;
 	int32_t linger2_s, syn_count, defer_accept_s, max_segment, window_clamp, low_at;
+	uint64_t probe_ns;  /* when to probe a closed window; 0: it is open */
+	uint64_t stuck_ns;  /* since when nothing gets through; 0: something does */
+	uint8_t probes;     /* sent since the window closed */
+	uint8_t more_tries, more_probes; /* beyond lwIP's own counts */
 	uint64_t connected_ns, last_send_ns, last_receive_ns;
 };
 
@@ -95,6 +100,7 @@ void tcp_clock_set(uint64_t now_ns);
 /* The MSS towards the peer of a segment, for the interface that cuts it: ip and tcp are its headers. */
 unsigned tcp_wire_mss(const uint8_t *ip, const uint8_t *tcp, unsigned mtu);
 void tcp_room(void); /* interfaces take frames again */
+void tcp_answered(void); /* an interface has an answer to interface_ask() */
 bool tcp_all_sent(void); /* no connection of a closed socket has anything left to send */
 void tcp_abort_connection(struct tcp_socket *s, bool reset); /* s->pcb is gone afterwards, no callback is called */
 void tcp_free_socket(struct tcp_socket *s);
@@ -121,6 +127,13 @@ void tcp_drop_data(struct tcp_socket *s);
 void tcp_frames_left(void); /* no frame refers to data any more: free what was acknowledged */
 void tcp_set_window(struct tcp_socket *s);
 size_t tcp_unsent(const struct tcp_socket *s);
+
+/* --- tcp_passt.c --- */
+void tcp_complete_handshake(struct tcp_socket *s); /* of a connection that has just sent its SYN-ACK */
+
+/* --- tcp_timeout.c --- */
+/* Sets lwIP's times to Linux's. Not 0: the error with which to give the connection up. */
+int tcp_patience(struct tcp_socket *s, uint64_t now_ns);
 
 /* --- tcp_option.c --- */
 long tcp_setsockopt(struct socket *s, int level, int name, uint64_t value, unsigned len);

@@ -12,7 +12,7 @@
 
 #define BUCKETS        2048u
 #define WIRE_MSS_MIN   88u /* smaller ones only waste memory and time: a peer may not ask for them */
-#define RTO_MIN_TICKS  10  /* 200 ms, as on Linux */
+#define INITIAL_SEGMENTS 10u /* the congestion window at first, as on Linux (RFC 6928) */
 #define FIN_WAIT_NS    (TCP_FIN_WAIT_TIMEOUT * 1000000ull)
 
 static struct tcp_socket **table; /* BUCKETS */
@@ -21,6 +21,7 @@ static struct list hot = LIST_INIT(hot), later = LIST_INIT(later), time_wait = L
 static unsigned time_wait_count;
 static uint64_t tick_ns; /* when the last tick was */
 static u8_t ext_id;
+static bool answered; /* tcp_passt.c waits for that */
 
 /* --- hashing: SipHash-2-4, since peers choose most of what goes in --- */
 
@@ -454,6 +455,8 @@ static uint64_t clock_need(const struct tcp_socket *s, uint64_t now)
 	const struct tcp_pcb *p = s->pcb;
 	uint64_t need = NO_DEADLINE;
 
+	if (p->persist_backoff && !p->unacked && !p->ooseq && !(p->flags & (TF_ACK_DELAY | TF_ACK_NOW)))
+		return s->probe_ns;
 	if (p->unacked || p->unsent || p->ooseq || p->refused_data || p->persist_backoff ||
 		p->flags & (TF_ACK_DELAY | TF_ACK_NOW | TF_CLOSEPEND | TF_NAGLEMEMERR))
 		return 0;
@@ -511,7 +514,20 @@ static void set_up(struct tcp_socket *s)
 	s->connected_ns = s->last_receive_ns = now_monotonic_ns();
 	if (n == &loop_netif || (n && interface_passt(n)))
 		pcb->cwnd = TCP_WND; /* nothing is lost on the way there */
+	else
+		pcb->cwnd = vb_max(pcb->cwnd, INITIAL_SEGMENTS * s->wire_mss);
 	tcp_set_window(s);
+}
+
+static void give_up(struct tcp_socket *s, int error)
+{
+	bool orphan = s->orphan;
+
+	tcp_abort_connection(s, orphan);
+	if (orphan)
+		tcp_free_socket(s);
+	else
+		tcp_set_error(s, error);
 }
 
 void tcp_touch(struct tcp_socket *s)
@@ -522,12 +538,10 @@ void tcp_touch(struct tcp_socket *s)
 		return;
 	if (s->fresh)
 		set_up(s);
-	/* lwIP has no least time of retransmission, and none at all is what it would find on a fast network. */
-	if (pcb->state == SYN_SENT) {
-		pcb->rto = (s16_t)(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL << vb_min(pcb->nrtx, (u8_t)7));
-	} else {
-		pcb->sv = vb_max(pcb->sv, (s16_t)RTO_MIN_TICKS);
-		pcb->rto = vb_max(pcb->rto, pcb->sv);
+	int error = tcp_patience(s, now_monotonic_ns());
+	if (error) {
+		give_up(s, error);
+		return;
 	}
 	if (s->wire_mss && pcb->state >= ESTABLISHED)
 		pcb->mss = s->wire_mss; /* a peer may change its mind only before */
@@ -558,16 +572,29 @@ static void end_time_wait(struct tcp_socket *s)
 		tcp_set_error(s, 0);
 }
 
+void tcp_answered(void)
+{
+	answered = true;
+}
+
 void tcp_settle(void)
 {
 	struct tcp_pcb *pcb;
 
+	if (answered) {
+		answered = false;
+		list_for_each(s, &hot, struct tcp_socket, node)
+			if (s->asked && s->pcb->state == SYN_RCVD)
+				put_on_list(s);
+	}
 	while ((pcb = tcp_active_pcbs)) {
 		struct tcp_socket *s = tcp_ext_arg_get(pcb, ext_id);
 		tcp_active_pcbs = pcb->next;
 		pcb->next = NULL;
 		s->listed = false;
 		tcp_touch(s);
+		if (s->listener && pcb->state == SYN_RCVD)
+			tcp_complete_handshake(s);
 	}
 	while ((pcb = tcp_tw_pcbs)) {
 		struct tcp_socket *s = tcp_ext_arg_get(pcb, ext_id);

@@ -22,6 +22,7 @@
 static struct ktimer net_timer;
 static uint64_t coarse_end_ns;
 static uint64_t last_ns[16]; /* of each of lwip_cyclic_timers: when it last ran, rounded to its period */
+static uint64_t next_coarse_ns; /* when the first of them is due */
 
 void sys_timeouts_init(void)
 {
@@ -40,6 +41,9 @@ void net_coarse_until(uint64_t ms)
 /* The coarse timers as often as their periods went by. The first in lwIP's table is TCP's. */
 static void run_coarse(uint64_t now)
 {
+	if (now < next_coarse_ns)
+		return;
+	next_coarse_ns = NO_DEADLINE;
 	for (int i = 1; i < lwip_num_cyclic_timers; i++) {
 		uint64_t period = lwip_cyclic_timers[i].interval_ms * MS_NS;
 		if (!last_ns[i])
@@ -48,6 +52,7 @@ static void run_coarse(uint64_t now)
 		last_ns[i] += ticks * period;
 		for (ticks = vb_min(ticks, (uint64_t)CATCH_UP_MAX); ticks; ticks--)
 			lwip_cyclic_timers[i].handler();
+		next_coarse_ns = vb_min(next_coarse_ns, last_ns[i] + period);
 	}
 }
 

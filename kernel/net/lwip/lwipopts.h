@@ -115,9 +115,8 @@
 #define TCP_TMR_INTERVAL     10
 #define TCP_MSL              30000u /* TIME_WAIT is a minute, as on Linux */
 #define LWIP_TCP_RTO_TIME    1000   /* before the first measurement, ms */
-#define TCP_MAXRTX           12 /* about 3 minutes */
-#define TCP_SYNMAXRTX        7 /* 127 s, with tcp_touch() */
-#define LWIP_TCP_CALC_INITIAL_CWND(mss) ((tcpwnd_size_t)(10u * (mss)))
+#define TCP_MAXRTX           12 /* its most, and never reached: tcp_timeout.c decides */
+#define TCP_SYNMAXRTX        12
 
 /* Asserts stay: they end the cell instead of letting a hostile peer go on with a broken stack. */
 #define LWIP_STATS            1
