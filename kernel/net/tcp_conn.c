@@ -287,6 +287,7 @@ int tcp_pcb_attach(struct tcp_socket *s)
 	s->pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
 	if (!s->pcb)
 		return -ENOBUFS;
+	s->stuck_ns = s->probe_ns = 0;
 	set_callbacks(s);
 	return 0;
 }
