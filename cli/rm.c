@@ -6,9 +6,13 @@
 #include "host/log.h"
 #include "monitor/client.h"
 
+#define MONITOR_END_MS 3000
+
 static int remove_cell(int cells_fd, struct cell *cell, void *arg)
 {
 	struct vb_error err;
+	if (cell->alive && cell->ended) /* its monitor is about to go */
+		cell->alive = cell_await_end(cell, MONITOR_END_MS) < 0;
 	if (cell->alive && !*(bool *)arg) {
 		log_error("the cell %s is running: `vauban stop %s` first, or use rm -f", cell->name, cell->name);
 		return 1;

@@ -304,6 +304,7 @@ static void release(struct monitor *m)
 		fd_close(fds[i]);
 	fd_close(&m->dir_fd);
 	fd_close(&m->cells_fd);
+	control_exited(m); /* last: who waits for the end may count on names and ports being free */
 }
 
 static void finish(struct monitor *m)
@@ -317,7 +318,6 @@ static void finish(struct monitor *m)
 	bool keep = m->options->detach && !m->options->remove;
 	if (m->dir_fd >= 0 && keep)
 		write_exit(m);
-	control_exited(m);
 	if (m->dir_fd >= 0 && !keep)
 		registry_remove(m->cells_fd, m->name);
 }

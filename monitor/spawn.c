@@ -62,8 +62,11 @@ static int spawn_child(void *arg)
 			continue;
 		if (s->fd[i] < TENDER_FDS && s->fd[i] != i)
 			s->fd[i] = fcntl(s->fd[i], F_DUPFD_CLOEXEC, TENDER_FDS);
-		if (s->fd[i] < 0)
+		if (s->fd[i] < 0) {
+			if (errno == EINVAL) /* so fcntl() says that the number is beyond the limit */
+				errno = EMFILE;
 			goto fail;
+		}
 	}
 	for (int i = 0; i < TENDER_FDS; i++)
 		if (s->fd[i] == NO_FD)
