@@ -248,8 +248,6 @@ static void on_error(void *arg, err_t e)
 	if (!s || s->orphan)
 		return;
 	if (s->listener) { /* never accepted: accept() tells of it by the closed socket */
-		if (s->state != TCP_CONNECTED)
-			return;
 		struct tcp_socket *listener = s->listener;
 		tcp_set_error(s, error_of(s, s->pcb, e));
 		s->state = TCP_CONNECTED; /* stays in the queue as such */
@@ -342,6 +340,7 @@ err_t tcp_on_accept(void *arg, struct tcp_pcb *pcb, err_t e)
 	l->accept_count++;
 	s->state = TCP_CONNECTED;
 	s->was_connected = s->announced = s->fresh = true;
+	tcp_err(pcb, on_error);
 	tcp_wake(l, POLL_IN | POLL_RDNORM);
 	return ERR_OK;
 }
@@ -356,6 +355,7 @@ static err_t passive_open(u8_t id, struct tcp_pcb_listen *listen, struct tcp_pcb
 		return ERR_MEM;
 	s->pcb = pcb;
 	set_callbacks(s);
+	tcp_err(pcb, NULL); /* lwIP would call it behind pcb_destroyed, which frees what nobody has accepted */
 	s->inet.local = pcb->local_ip;
 	s->inet.remote = pcb->remote_ip;
 	s->inet.remote_port = pcb->remote_port;
