@@ -49,9 +49,10 @@ static char *map(size_t len, int prot)
 
 static int temp_file(size_t size)
 {
-	int fd = open("/tmp/mm-test", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	const char *path = guest_name("/tmp/guest-mm");
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
-	unlink("/tmp/mm-test");
+	unlink(path);
 	for (size_t i = 0; i < size; i++) {
 		char c = (char)('a' + i / PAGE);
 		if (i % PAGE == 0 && pwrite(fd, &c, 1, (off_t)i) != 1)
@@ -182,9 +183,10 @@ static void test_files(void)
 	EXPECT(c, '\177');
 	char *shared = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, read_only, 0);
 	EXPECT_ERR(mprotect(shared, PAGE, RW), EACCES);
-	int write_only = open("/tmp/mm-test2", O_WRONLY | O_CREAT, 0600);
+	const char *name = guest_name("/tmp/guest-mm");
+	int write_only = open(name, O_WRONLY | O_CREAT, 0600);
 	EXPECT_ERR(syscall(SYS_mmap, 0, PAGE, PROT_READ, MAP_SHARED, write_only, 0), EACCES);
-	unlink("/tmp/mm-test2");
+	unlink(name);
 	int pipes[2];
 	EXPECT(pipe(pipes), 0);
 	EXPECT_ERR(syscall(SYS_mmap, 0, PAGE, PROT_READ, MAP_SHARED, pipes[0], 0), ENODEV);

@@ -72,14 +72,15 @@ static void opening(void)
 	EXPECT_ERR(mq_getattr(-1, &got), EBADF);
 	got.mq_flags = O_APPEND;
 	EXPECT_ERR(mq_setattr(q, &got, NULL), EINVAL);
-	mqd_t other = mq_open("/defaults", O_RDWR | O_CREAT, 0600, NULL);
+	const char *defaults = guest_name("/defaults");
+	mqd_t other = mq_open(defaults, O_RDWR | O_CREAT, 0600, NULL);
 	EXPECT(mq_getattr(other, &got), 0);
 	EXPECT(got.mq_maxmsg, 10);
 	EXPECT(got.mq_msgsize, 8192);
 	EXPECT(mq_close(other), 0);
 	EXPECT_ERR(mq_close(other), EBADF);
-	EXPECT(mq_unlink("/defaults"), 0);
-	EXPECT_ERR(mq_unlink("/defaults"), ENOENT);
+	EXPECT(mq_unlink(defaults), 0);
+	EXPECT_ERR(mq_unlink(defaults), ENOENT);
 }
 
 static void moving(void)

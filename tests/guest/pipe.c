@@ -187,7 +187,7 @@ static void *open_writer(void *path)
 
 static void fifos(void)
 {
-	const char *path = "/tmp/guest-pipe.fifo";
+	const char *path = guest_name("/tmp/guest-pipe");
 	char buf[16];
 	pthread_t t;
 	void *writer;

@@ -72,12 +72,13 @@ static void polling(void)
 	sigset_t none;
 	sigemptyset(&none);
 	EXPECT_ERR(syscall(SYS_ppoll, f, 1, NULL, &none, 4), EINVAL);
-	int file = open("/tmp/guest-poll", O_CREAT | O_RDWR, 0600);
+	const char *path = guest_name("/tmp/guest-poll");
+	int file = open(path, O_CREAT | O_RDWR, 0600);
 	struct pollfd r = {file, POLLIN | POLLOUT, 0};
 	EXPECT(poll(&r, 1, -1), 1);
 	EXPECT(r.revents, POLLIN | POLLOUT);
 	close(file);
-	unlink("/tmp/guest-poll");
+	unlink(path);
 }
 
 static void masks(void)

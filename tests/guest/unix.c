@@ -193,7 +193,7 @@ static void blocking(void)
 
 static void names(void)
 {
-	const char *path = "/tmp/guest-unix";
+	const char *path = guest_name("/tmp/guest-unix");
 	struct sockaddr_un a;
 	socklen_t len;
 	struct stat st;
@@ -269,10 +269,12 @@ static void names(void)
 
 static void abstract_names(void)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "\0guest-abstract"}, got;
-	socklen_t len = offsetof(struct sockaddr_un, sun_path) + 15, got_len = sizeof(got);
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = ""}, got;
+	const char *name = guest_name("guest");
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name)), got_len = sizeof(got);
 	int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), d = socket(AF_UNIX, SOCK_DGRAM, 0);
 
+	strcpy(a.sun_path + 1, name);
 	EXPECT_ERR(connect(c, (struct sockaddr *)&a, len), ECONNREFUSED);
 	EXPECT(bind(l, (struct sockaddr *)&a, len), 0);
 	EXPECT_ERR(bind(c, (struct sockaddr *)&a, len), EADDRINUSE);
@@ -297,7 +299,7 @@ static void abstract_names(void)
 
 static void datagrams(void)
 {
-	const char *path = "/tmp/guest-unix-dgram";
+	const char *path = guest_name("/tmp/guest-unix-dgram");
 	struct sockaddr_un a = path_name(path), from;
 	socklen_t len = sizeof(from);
 	int s[2], n, r = socket(AF_UNIX, SOCK_DGRAM, 0), w = socket(AF_UNIX, SOCK_DGRAM, 0);
