@@ -277,6 +277,7 @@ static void set_callbacks(struct tcp_socket *s)
 	tcp_err(pcb, on_error);
 	tcp_ext_arg_set(pcb, ext_id, s);
 	tcp_ext_arg_set_callbacks(pcb, ext_id, &ext_callbacks);
+	pcb->rto = pcb->sv = RTO_START_TICKS;
 	tcp_nagle_disable(pcb); /* tcp_push decides what is sent when */
 }
 
@@ -379,7 +380,7 @@ err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
 		struct tcp_socket *l = pcb->callback_arg;
 		if (!(TCPH_FLAGS(header) & TCP_SYN) || TCPH_FLAGS(header) & (TCP_ACK | TCP_RST))
 			return ERR_OK;
-		if (l->accept_count > l->backlog)
+		if (l->accept_count > l->backlog && !interface_passt(ip_current_input_netif())) /* passt asks only once */
 			return ERR_BUF;
 		if (l->half_open_count >= HALF_OPEN_MAX) {
 			struct tcp_socket *oldest = list_first(&l->half_open, struct tcp_socket, accept_node);
@@ -593,8 +594,9 @@ void tcp_settle(void)
 		tcp_active_pcbs = pcb->next;
 		pcb->next = NULL;
 		s->listed = false;
+		bool half_open = s->listener && pcb->state == SYN_RCVD; /* else s may be gone behind tcp_touch */
 		tcp_touch(s);
-		if (s->listener && pcb->state == SYN_RCVD)
+		if (half_open && s->pcb)
 			tcp_complete_handshake(s);
 	}
 	while ((pcb = tcp_tw_pcbs)) {
