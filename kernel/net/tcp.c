@@ -268,6 +268,8 @@ static int tcp_accept_socket(struct socket *base, bool nonblock, struct socket *
 	list_remove(&a->accept_node);
 	s->accept_count--;
 	a->listener = NULL;
+	if (s->accept_count == s->backlog) /* some may have waited for room */
+		tcp_answered();
 	if (!a->pcb) /* reset while it waited */
 		a->state = TCP_CLOSED_;
 	*ret = &a->inet.base;

@@ -67,6 +67,6 @@ void tcp_complete_handshake(struct tcp_socket *s)
 	pcb->rtime = 0; /* never sent again */
 	if (!s->asked)
 		s->asked = interface_ask(n);
-	else if ((int32_t)(interface_answered(n) - s->asked) >= 0)
-		complete(s, n);
+	else if ((int32_t)(interface_answered(n) - s->asked) >= 0 && s->listener->accept_count <= s->listener->backlog)
+		complete(s, n); /* else when the program has accepted some */
 }
