@@ -7,21 +7,45 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/capability.h>
 
 #include "host/error.h"
 #include "host/file.h"
 #include "monitor/net_private.h"
 
 #define LAST_WORDS_MS 2000
+#define NOBODY        65534
 
 struct start {
 	const char *path;
+	bool as_nobody;
+	pid_t monitor;
 	char *const *argv;
 	int null, log, frames;
 	int error; /* set by the child, which shares our memory until it is another program */
 };
+
+/* As passt would, but before it runs: a process that changes its user forgets whose death it is to die of. What is left of root is
+ * the right to ports below 1024. Only plain system calls: the C library's are for processes that share no memory. */
+static int become_nobody(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2] = {{0}};
+	if (syscall(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || syscall(SYS_setgroups, 0, NULL) < 0 ||
+		syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 || syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0)
+		return errno == EINVAL ? 0 : -1; /* root of a user namespace without a nobody: stays what it is, as passt does */
+	caps[0].permitted = caps[0].effective = caps[0].inheritable = 1u << CAP_NET_BIND_SERVICE;
+	if (syscall(SYS_capset, &header, caps) < 0) {
+		memset(caps, 0, sizeof(caps)); /* it was not ours either */
+		return (int)syscall(SYS_capset, &header, caps);
+	}
+	syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0);
+	return 0;
+}
 
 static int start_child(void *arg)
 {
@@ -30,7 +54,11 @@ static int start_child(void *arg)
 	int fd[4] = {s->null, s->log, s->log, s->frames};
 	sigset_t none;
 	setsid(); /* ^C is for the program */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (s->as_nobody && become_nobody() < 0)
+		goto fail;
+	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != s->monitor)
+		_exit(127);
 	for (int i = 0; i < 4; i++) { /* none may be among the numbers that are to be filled */
 		fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, 4);
 		if (fd[i] < 0)
@@ -94,10 +122,10 @@ static void log_ready(struct monitor *m, int fd, short revents, void *arg)
 	helper_hear(m, arg);
 }
 
-int helper_spawn(struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, struct vb_error *err)
+int helper_spawn(struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, bool as_nobody, struct vb_error *err)
 {
 	char stack[16384] __attribute__((aligned(16)));
-	struct start s = {.path = path, .argv = argv, .frames = fd, .null = open("/dev/null", O_RDWR | O_CLOEXEC)};
+	struct start s = {.path = path, .argv = argv, .as_nobody = as_nobody && geteuid() == 0, .monitor = getpid(), .frames = fd, .null = open("/dev/null", O_RDWR | O_CLOEXEC)};
 	int pair[2];
 	if (s.null < 0 || pipe2(pair, O_CLOEXEC) < 0) {
 		int r = vb_error_errno(err, "can't start %s", path);

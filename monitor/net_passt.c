@@ -197,7 +197,7 @@ int passt_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 		return r;
 	a.count = 0;
 	make_arguments(m, n, &a);
-	r = helper_spawn(m, n, path, a.at, n->far_fd, err);
+	r = helper_spawn(m, n, path, a.at, n->far_fd, true, err);
 	fd_close(&n->far_fd); /* only passt holds it now: when it ends, the cell sees it */
 	return r;
 }

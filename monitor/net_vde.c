@@ -28,7 +28,7 @@ int vde_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 		for (unsigned i = 0; i < 2; i++)
 			setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 		n->tender_fd = pair[0];
-		r = helper_spawn(m, n, helper, (char *[]){"vauban-vde", where, NULL}, pair[1], err);
+		r = helper_spawn(m, n, helper, (char *[]){"vauban-vde", where, NULL}, pair[1], false, err);
 		fd_close(&pair[1]);
 		n->boot.kind = VB_NET_PACKET;
 		n->boot.mtu = MTU;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,12 +95,15 @@ static void give_up_files(void)
 	}
 }
 
-static void give_up_privileges(void)
+static void give_up_privileges(pid_t monitor)
 {
 	struct rlimit none = {0, 0};
 	if (geteuid() == 0 && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
 				      syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0) && errno != EINVAL && errno != EPERM)
 		fail("can't become nobody");
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* who changes its user forgets it */
+	if (getppid() != monitor)
+		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_NPROC, &none);
 	setrlimit(RLIMIT_CORE, &none);
@@ -128,6 +132,7 @@ static void give_up_calls(void)
 
 int main(int argc, char **argv)
 {
+	pid_t monitor = getppid();
 	static struct way out = {.from = CELL_FD, .from_cell = true}, in = {.to = CELL_FD};
 	struct vde_open_args args = {.mode = 0600};
 	if (argc != 2) {
@@ -140,7 +145,7 @@ int main(int argc, char **argv)
 	out.to = in.from = vde_datafd(conn);
 	int control = vde_ctlfd(conn);
 	fputs("ready\n", stderr);
-	give_up_privileges();
+	give_up_privileges(monitor);
 	give_up_calls();
 	for (;;) {
 		struct pollfd p[] = {{CELL_FD, (short)((out.len ? 0 : POLLIN) | (in.len ? POLLOUT : 0)), 0},
