@@ -74,7 +74,7 @@ static bool queue_add(struct site *s, struct site_queue *q, const struct vb_site
 	size_t need = sizeof(frame) + frame;
 	if (q->len - q->at + need > SITE_OUT_MAX || s->queued + need > SITE_OUT_TOTAL)
 		return false;
-	if (q->len + need > q->size) {
+	if (q->at && q->len + need > q->size) {
 		memmove(q->bytes, q->bytes + q->at, q->len - q->at);
 		q->len -= q->at;
 		q->at = 0;
