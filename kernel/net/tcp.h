@@ -14,6 +14,7 @@
 
 #define TICK_NS         (TCP_TMR_INTERVAL * 1000000ull)
 #define SLOW_TICK_NS    (2 * TICK_NS)
+#define RTO_START_TICKS (1000 / TCP_SLOW_INTERVAL) /* before the first measurement (RFC 6298); lwIP's own is 3 s */
 #define HALF_OPEN_MAX   1024u /* of one listener; beyond that the oldest gives way */
 #define TIME_WAIT_MAX   4096u
 #define BACKLOG_MAX     4096u /* net.core.somaxconn */

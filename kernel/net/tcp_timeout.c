@@ -35,7 +35,7 @@ static bool retransmission_due(const struct tcp_pcb *p)
 static void set_retransmission(struct tcp_pcb *p, unsigned tries)
 {
 	if (p->state == SYN_SENT) {
-		p->rto = (s16_t)vb_min(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL << vb_min(tries, 7u), RTO_MAX_TICKS);
+		p->rto = (s16_t)vb_min(RTO_START_TICKS << vb_min(tries, 7u), RTO_MAX_TICKS);
 		return;
 	}
 	/* lwIP has no least time of retransmission, and none at all is what it would find on a fast network. */

@@ -114,7 +114,6 @@
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 1
 #define TCP_TMR_INTERVAL     10
 #define TCP_MSL              30000u /* TIME_WAIT is a minute, as on Linux */
-#define LWIP_TCP_RTO_TIME    1000   /* before the first measurement, ms */
 #define TCP_MAXRTX           12 /* its most, and never reached: tcp_timeout.c decides */
 #define TCP_SYNMAXRTX        12
 
