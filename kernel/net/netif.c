@@ -173,8 +173,8 @@ static void watch_sent(const uint8_t *frame, unsigned len)
 {
 	unsigned type = len < ETHER_BYTES ? 0 : (unsigned)frame[12] << 8 | frame[13];
 
-	if (type == ETHTYPE_ARP || (type == ETHTYPE_IPV6 && len > ETHER_BYTES + 40 && frame[ETHER_BYTES + 6] == IP6_NEXTH_ICMP6 &&
-					   frame[ETHER_BYTES + 40] >= ICMP6_TYPE_RS && frame[ETHER_BYTES + 40] <= ICMP6_TYPE_NA))
+	if (is_arp_request(frame, len) || (type == ETHTYPE_IPV6 && len > ETHER_BYTES + 40 && frame[ETHER_BYTES + 6] == IP6_NEXTH_ICMP6 &&
+					   frame[ETHER_BYTES + 40] >= ICMP6_TYPE_RS && frame[ETHER_BYTES + 40] <= ICMP6_TYPE_NS))
 		net_coarse_until(COARSE_ASK_MS);
 }
 
