@@ -41,7 +41,8 @@ it chown -h "$(id -u):$(id -g)" tree/link
 it cksum text noise
 it cksum -a sha256 text
 it comm other other
-it cp -av tree copy
+it cp -a tree copy
+it cp -av tree/sub copy # one name a folder: cp goes through names in the order of inode numbers
 it cp --sparse=always noise copy
 it cp -al tree copy
 it cp -st . /etc/hostname
