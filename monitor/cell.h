@@ -91,6 +91,8 @@ struct monitor {
 	struct monitor_net net[VB_NETS_MAX];
 	unsigned net_count;
 	struct pcap *pcap; /* NULL: nothing is recorded */
+	struct vb_msg_net_report *net_seen; /* hostile; NULL: the cell has not said */
+	int net_timer;                      /* until its answer has come; -1: nobody asked */
 	struct volume *volumes[VB_BOOT_MAX_VOLUMES], *core;
 	struct site *site; /* NULL: none */
 	struct list clients; /* struct client, control.c */
@@ -145,6 +147,11 @@ void net_reap(struct monitor *m);
 void net_release(struct monitor *m);
 json_t *net_report(const struct monitor *m);
 
+/* net_report.c: what the cell itself knows of its network, for `vauban inspect` */
+bool net_query(struct monitor *m); /* control_reported() is called when it is there, or will not come; false: no use to ask */
+void net_report_request(struct monitor *m, uint32_t tag, const void *payload, size_t len);
+void net_report_add(const struct monitor *m, json_t *net);
+
 /* messages.c */
 void messages_ready(struct monitor *m, int fd, short revents, void *arg);
 /* -EAGAIN: the cell takes nothing any more; the caller decides what that means. */
@@ -180,6 +187,7 @@ void control_start(struct monitor *m);
 void control_trace(struct monitor *m, const void *payload, size_t len);
 void control_debug_out(struct monitor *m, const void *payload, size_t len);
 void control_exited(struct monitor *m);
+void control_reported(struct monitor *m); /* net_query() */
 
 /* tables.c */
 #define TABLES_SIGNAL SIGXCPU /* to the monitor: time to look */

@@ -18,7 +18,7 @@
 #define CLIENTS_MAX    12u
 #define LINE_MAX_BYTES 1024u
 
-enum client_kind { CLIENT_ASKING, CLIENT_WAITING, CLIENT_TRACING };
+enum client_kind { CLIENT_ASKING, CLIENT_WAITING, CLIENT_TRACING, CLIENT_INSPECTING };
 
 struct client {
 	struct list link;
@@ -132,7 +132,20 @@ static int listen_at(struct monitor *m, const char *name, watch_fn *ready)
 
 static void do_inspect(struct monitor *m, struct client *c, json_t *request)
 {
-	answer(c, report_state(m));
+	if (net_query(m))
+		c->kind = CLIENT_INSPECTING; /* control_reported() goes on */
+	else
+		answer(c, report_state(m));
+}
+
+void control_reported(struct monitor *m)
+{
+	list_for_each(c, &m->clients, struct client, link) {
+		if (c->kind != CLIENT_INSPECTING)
+			continue;
+		c->kind = CLIENT_ASKING;
+		answer(c, report_state(m));
+	}
 }
 
 static void do_signal(struct monitor *m, struct client *c, json_t *request)
@@ -239,6 +252,8 @@ void control_exited(struct monitor *m)
 	list_for_each_safe(c, next, &m->clients, struct client, link) {
 		if (c->kind == CLIENT_WAITING)
 			answer(c, exit_answer(m));
+		if (c->kind == CLIENT_INSPECTING)
+			answer(c, report_state(m));
 		client_drop(m, c);
 	}
 	fd_close(&m->debugger);

@@ -158,6 +158,7 @@ static const struct request {
 		site_request},
 	[VB_MSG_SITE_FRAME] = {sizeof(struct vb_site_frame), sizeof(struct vb_site_frame) + VB_SITE_PIECE_MAX, site_frame},
 	[VB_MSG_NET_START] = {0, 0, net_start_request},
+	[VB_MSG_NET_REPORT] = {sizeof(struct vb_msg_net_report), sizeof(struct vb_msg_net_report), net_report_request},
 };
 
 static void dispatch(struct monitor *m, const char *packet, size_t len)

@@ -349,6 +349,7 @@ static int run_cell(const struct monitor_options *options, int stdin_fd, int rea
 		.cells_fd = -1,
 		.log = {-1, -1, 0},
 		.cpu_timer = -1,
+		.net_timer = -1,
 		.caller_stdin = stdin_fd};
 	list_init(&m->queue);
 	list_init(&m->clients);

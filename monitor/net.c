@@ -226,6 +226,7 @@ void net_release(struct monitor *m)
 		fd_close(&n->far_fd);
 	}
 	pcap_close(m->pcap);
+	free(m->net_seen);
 }
 
 /* --- for `vauban inspect` --- */
@@ -277,6 +278,7 @@ json_t *net_report(const struct monitor *m)
 	for (unsigned i = 0; i < o->forward_count; i++)
 		json_array_append_new(forwards, report_forward(&o->forward[i]));
 	json_t *json = json_pack("{s:o, s:o, s:b}", "interfaces", interfaces, "forwards", forwards, "firewall", (int)(o->rule_count > 0));
+	net_report_add(m, json);
 	if (m->pcap)
 		json_object_set_new(json, "pcap",
 			json_pack("{s:s, s:I}", "file", o->pcap, "frames_lost", (json_int_t)pcap_lost(m->pcap)));

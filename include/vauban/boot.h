@@ -15,7 +15,7 @@
 #define VB_BOOT_MAGIC 0x746f6f62626176ull /* "vabboot" */
 /* Tells builds apart that do not fit together: the tender compares its own with those of boot page and kernel. To be raised
  * with any change to what they share, messages included. */
-#define VB_BOOT_VERSION     (5u << 24 | (uint32_t)sizeof(struct vb_boot))
+#define VB_BOOT_VERSION     (6u << 24 | (uint32_t)sizeof(struct vb_boot))
 #define VB_BOOT_MAX_BYTES   (2u << 20) /* header + strings; argv and environment are bounded by this */
 #define VB_BOOT_MAX_VOLUMES 16u
 #define VB_SITE_FOLDERS_MAX 7u

@@ -24,6 +24,8 @@ enum vb_message_type {
 	VB_MSG_SITE_REQUEST = 9,  /* tag: of the reply; payload: struct vb_site_request, ... (site.h) */
 	VB_MSG_SITE_FRAME = 10,   /* tag: id of a socket; payload: struct vb_site_frame + data */
 
+	VB_MSG_NET_REPORT = 11,   /* payload: struct vb_msg_net_report, in answer to VB_MSG_NET_QUERY */
+
 	/* monitor to kernel */
 	VB_MSG_SIGNAL = 64,      /* tag: signal number for the program */
 	VB_MSG_9P_REPLY = 65,    /* tag: volume index; payload: R-message */
@@ -31,6 +33,7 @@ enum vb_message_type {
 	VB_MSG_TRACE_SET = 67,   /* tag: 1 on, 0 off */
 	VB_MSG_DEBUG_IN = 68,    /* payload: bytes from the debugger; tag 1: debugger attached, 2: detached, 0: data */
 	VB_MSG_WINSIZE = 69,     /* payload: struct vb_msg_winsize */
+	VB_MSG_NET_QUERY = 72,   /* what the cell's network is doing */
 	VB_MSG_SITE_REPLY = 70,  /* tag: of the request; payload: struct vb_site_reply + what was asked for */
 	VB_MSG_SITE_EVENT = 71,  /* tag: id of a socket; payload: struct vb_site_frame + data */
 };
@@ -77,6 +80,34 @@ struct vb_msg_stdio_stat {
 	uint32_t mode, nlink, uid, gid;
 	uint64_t ino, size_bytes, blocks, blksize, rdev;
 	int64_t atime_ns, mtime_ns, ctime_ns;
+};
+
+#define VB_NET_SOCKETS_MAX 256u
+
+struct vb_net_link {
+	uint64_t packets_in, bytes_in, packets_out, bytes_out;
+	uint8_t ip4[4], ip6[16]; /* as it has them now; zero: none */
+	uint8_t prefix4, prefix6;
+	uint8_t up, unused;
+};
+
+struct vb_net_socket {
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	uint8_t v6;
+	uint8_t state; /* of TCP: as in /proc/net/tcp */
+	uint8_t unused;
+	uint16_t local_port, remote_port;
+	uint8_t local[16], remote[16];          /* IPv4: the first 4 bytes; zero: any */
+	uint32_t send_bytes, receive_bytes; /* queued; of a listener: connections that wait */
+};
+
+struct vb_msg_net_report {
+	uint32_t started;      /* 0: nothing has used the network yet */
+	uint32_t socket_count; /* that follow */
+	uint32_t socket_total; /* that there are */
+	uint32_t unused;
+	struct vb_net_link link[4]; /* eth0 ... */
+	struct vb_net_socket socket[VB_NET_SOCKETS_MAX];
 };
 
 enum vb_trace_flags {

@@ -8,6 +8,7 @@
 #include "kernel/fs/fs.h"
 #include "kernel/fs/p9.h"
 #include "kernel/fs/site.h"
+#include "kernel/net/report.h"
 #include "kernel/platform/platform.h"
 
 #include <vauban/message.h>
@@ -77,6 +78,9 @@ void messages_run(void)
 		case VB_MSG_WINSIZE:
 			if (size == sizeof(struct vb_msg_winsize))
 				stdio_winsize(payload);
+			break;
+		case VB_MSG_NET_QUERY:
+			net_report();
 			break;
 		case VB_MSG_TRACE_SET:
 			trace_set(m.header.tag != 0);
