@@ -19,7 +19,8 @@
 #include "monitor/trace.h"
 #include "monitor/volume.h"
 
-#define TENDER 12345
+#define TENDER   12345
+#define NO_TIMER 1000000 /* a descriptor that is not open */
 
 static struct trace_printer *lines, *json;
 static FILE *line_text, *json_text;
@@ -51,6 +52,20 @@ void watch_events(struct monitor *m, int fd, short events) {}
 void monitor_stop(struct monitor *m) {}
 void together_request(struct monitor *m) {}
 void terminal_save(struct monitor *m, int fd) {}
+void net_start_request(struct monitor *m, uint32_t tag, const void *payload, size_t len) {}
+
+/* Somebody inspects the cell, always. */
+void control_reported(struct monitor *m)
+{
+	json_t *report = json_object();
+	net_report_add(m, report);
+	char *text = json_dumps(report, 0);
+	if (!text)
+		abort();
+	free(text);
+	json_decref(report);
+	m->net_timer = NO_TIMER;
+}
 
 void control_debug_out(struct monitor *m, const void *payload, size_t len)
 {
@@ -117,6 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.stdio_fd = {file, terminal, file},
 		.tender = TENDER,
 		.debugger = -1,
+		.net_count = VB_NETS_MAX,
+		.net_timer = NO_TIMER,
 		.log = {.dir_fd = -1, .fd = -1},
 		.cells_fd = -1,
 		.dir_fd = -1,
@@ -140,6 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			;
 	}
 	messages_release(&m);
+	free(m.net_seen);
 	close(pair[0]);
 	close(pair[1]);
 	close(file);
