@@ -22,6 +22,7 @@
 #include "lwip/priv/nd6_priv.h"
 #include "lwip/prot/ethernet.h"
 #include "lwip/prot/icmp6.h"
+#include "lwip/prot/igmp.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/ip6.h"
 #include "lwip/prot/tcp.h"
@@ -389,13 +390,34 @@ static void received_free(struct pbuf *p)
 	lwip_free(p); /* the pbuf comes first in struct received */
 }
 
+/* Questions for our multicast groups; that others report theirs is nothing to us. */
+static bool is_query(const struct pbuf *p)
+{
+	const uint8_t *ip = p->payload;
+
+	return p->len >= IP_HLEN + 8 && ip[9] == IP_PROTO_IGMP && p->len > (ip[0] & 15) * 4 && ip[(ip[0] & 15) * 4] == IGMP_MEMB_QUERY;
+}
+
+static bool is_query6(const struct pbuf *p)
+{
+	const uint8_t *ip = p->payload;
+
+	return p->len > IP6_HLEN + 8 && ip[6] == IP6_NEXTH_HOPBYHOP && ip[IP6_HLEN] == IP6_NEXTH_ICMP6 && ip[IP6_HLEN + 8] == ICMP6_TYPE_MLQ;
+}
+
+/* lwIP reads the fixed headers without looking whether they are there. */
+static bool too_short(unsigned type, const struct pbuf *p)
+{
+	return p->len < (type == ETHTYPE_IP ? IP_HLEN : type == ETHTYPE_IPV6 ? IP6_HLEN : type == ETHTYPE_ARP ? SIZEOF_ETHARP_HDR : 0);
+}
+
 /* Hands a packet to lwIP, which takes the reference. */
 static void deliver(struct interface *f, const uint8_t *frame, struct pbuf *p)
 {
 	unsigned type = (unsigned)frame[12] << 8 | frame[13];
 	bool own = memcmp(frame, f->netif.hwaddr, 6) == 0;
 
-	if (!own && !(frame[0] & 1)) { /* a switch floods what is for others */
+	if ((!own && !(frame[0] & 1)) || too_short(type, p)) { /* a switch floods what is for others */
 		pbuf_free(p);
 		return;
 	}
@@ -410,15 +432,15 @@ static void deliver(struct interface *f, const uint8_t *frame, struct pbuf *p)
 	case ETHTYPE_IP:
 		if (p->len >= IP_HLEN && IPH_OFFSET((const struct ip_hdr *)p->payload) & PP_HTONS(IP_MF | IP_OFFMASK))
 			net_coarse_until((IP_REASS_MAXAGE + 1) * 1000);
-		if (p->len >= IP_HLEN && IPH_PROTO((const struct ip_hdr *)p->payload) == IP_PROTO_IGMP)
-			net_coarse_until(26000); /* a query is answered within 25.5 s */
+		if (is_query(p))
+			net_coarse_until(26000); /* it is answered within 25.5 s */
 		ip4_input(p, &f->netif);
 		break;
 	case ETHTYPE_IPV6:
 		if (p->len > IP6_HLEN && ((const uint8_t *)p->payload)[6] == IP6_NEXTH_FRAGMENT)
 			net_coarse_until((IPV6_REASS_MAXAGE + 1) * 1000);
-		if (p->len > IP6_HLEN && ((const uint8_t *)p->payload)[6] == IP6_NEXTH_HOPBYHOP)
-			net_coarse_until(11000); /* MLD */
+		if (is_query6(p))
+			net_coarse_until(11000);
 		ip6_input(p, &f->netif);
 		break;
 	case ETHTYPE_ARP:
