@@ -70,12 +70,12 @@ held h1 -u 1001:1001 -- s private 600
 pid=$!
 is "$(cell -u 1002:1002 -- try s private)" "connect EACCES
 unlink EPERM" "write permission is needed, and names are their owners'"
-cell -u 1001:1001 -- watch s private >out &
+cell -u 1001:1001 -- watch s private >owner &
 watcher=$!
-eventually "the owner may connect" shown 'echo 1' out
+eventually "the owner may connect" shown 'echo 1' owner
 end $pid
 wait $watcher
-is "$(tail -1 out)" "end 0 ok" "and sees the end of a killed cell"
+is "$(tail -1 owner)" "end 0 ok" "and sees the end of a killed cell"
 cell -u 1001:1001 -- try s private >out
 is "$(cat out)" "connect ECONNREFUSED
 unlink ok" "a killed cell's name refuses until it is unlinked"
@@ -94,12 +94,12 @@ end $pid
 for victim in tender monitor; do
 	held h3 --name "holder$victim" -- s mortal 777
 	[ "$victim" = monitor ] && pid=$(field "holder$victim" .monitor_pid) || pid=$(field "holder$victim" .tender_pid)
-	cell -- watch s mortal >out 2>&1 &
+	cell -- watch s mortal >"$victim" 2>&1 &
 	watcher=$!
-	eventually "$victim: connected" shown 'echo 1' out
+	eventually "$victim: connected" shown 'echo 1' "$victim"
 	kill -9 "$pid"
 	wait $watcher
-	like "$(tail -1 out)" '^end (0 ok|-1 Connection reset by peer)$' "$victim killed: the other side sees the end"
+	like "$(tail -1 "$victim")" '^end (0 ok|-1 Connection reset by peer)$' "$victim killed: the other side sees the end"
 	is "$(ls site/names)" "${work//\//=}=native=mortal" "$victim killed: the name stays"
 	is "$(timeout 20 "$vauban" run --site "site:$folder" ./peers "$folder" hold s mortal)" "bind EADDRINUSE" "$victim killed: it can't be bound"
 	is "$(cell -- try s mortal)" "connect ECONNREFUSED
