@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
@@ -211,6 +212,9 @@ int passt_open(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return vb_error_errno(err, "can't make a socket for passt");
+	/* passt sends without waiting, but when the socket takes only a part of a frame it sends the rest by a call that must wait:
+	 * if that can't, the rest is lost, and the cell can't tell frames apart any more. */
+	fcntl(pair[1], F_SETFL, 0);
 	for (unsigned i = 0; i < 2; i++)
 		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
 			setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
