@@ -162,9 +162,14 @@ void site_socket_free(struct monitor *m, struct site_socket *k)
 		site_file_name(k->file, name);
 		unlinkat(s->folder.sockets, name, 0); /* the name stays, and refuses */
 	}
-	for (unsigned i = 0; k->listening && i < SITE_PENDING_MAX; i++)
-		if (s->pending[i].listener == k->id)
-			fd_close(&s->pending[i].fd);
+	for (unsigned i = 0; k->listening && i < SITE_PENDING_MAX; i++) {
+		struct site_pending *p = &s->pending[i];
+		if (p->fd >= 0 && p->listener == k->id) { /* as the host does with those that it still has */
+			send(p->fd, &(struct vb_site_frame){.kind = VB_SITE_END, .value = 1}, sizeof(struct vb_site_frame),
+				MSG_DONTWAIT | MSG_NOSIGNAL);
+			fd_close(&p->fd);
+		}
+	}
 	if (k->out.len && k->fd >= 0)
 		linger(s, k);
 	queue_free(s, &k->out);

@@ -9,9 +9,15 @@
 #define STREAM_CHUNK VB_SITE_PIECE_MAX /* with its header a power of two of pages */
 _Static_assert(sizeof(struct unix_message) == VB_SITE_OVERHEAD, "monitors count what is charged");
 
+/* What a socket may have under way. */
+static size_t send_limit(const struct unix_socket *u)
+{
+	return u->peer && u->peer->remote ? vb_min(u->base.send_buffer, VB_SITE_WINDOW) : u->base.send_buffer;
+}
+
 bool unix_writable(const struct unix_socket *u)
 {
-	return u->state != UNIX_LISTENING && u->charged * 4 <= u->base.send_buffer;
+	return u->state != UNIX_LISTENING && u->charged * 4 <= send_limit(u);
 }
 
 bool unix_queue_full(const struct unix_socket *receiver, const struct unix_socket *sender)
@@ -117,9 +123,7 @@ static void message_consume(struct unix_socket *u, struct unix_message *m)
 
 static bool send_may_go_on(const struct unix_socket *u)
 {
-	size_t limit = u->peer && u->peer->remote ? vb_min(u->base.send_buffer, VB_SITE_WINDOW) : u->base.send_buffer;
-
-	return u->charged < limit || (u->shut & SHUT_WRITE) || (u->peer && (u->peer->shut & SHUT_READ));
+	return u->charged < send_limit(u) || (u->shut & SHUT_WRITE) || (u->peer && (u->peer->shut & SHUT_READ));
 }
 
 static int await_buffer(struct unix_socket *u, unsigned flags)
