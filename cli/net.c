@@ -338,8 +338,6 @@ void net_options_complete(struct net_request *r)
 		user |= n->way == NET_USER;
 		if (n->way == NET_USER && n->has4 && n->prefix4 > 29)
 			cli_usage(r->verb, "--ip: a user network needs room for gateway and name server: a prefix of at most 29 bits");
-		if (n->way == NET_USER && n->has6 && n->prefix6 > 125)
-			cli_usage(r->verb, "--ip: a user network needs room for its gateway: an IPv6 prefix of at most 125 bits");
 	}
 	if (o->forward_count && !user)
 		cli_usage(r->verb, "-p needs --net user: behind a tap or a switch the cell has an address of its own, whose ports are all there");

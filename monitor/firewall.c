@@ -40,6 +40,8 @@ static bool allowed(const struct firewall *f, enum firewall_way way, const struc
 	uint16_t port = d->destination_port;
 	uint8_t bit = protocol_bit(d);
 	bool ports = bit & (FIREWALL_TCP | FIREWALL_UDP);
+	if (way == FIREWALL_OUT && f->link.guard && memcmp(far, d->v6 ? f->link.guard6 : f->link.guard4, d->v6 ? 16 : 4) == 0)
+		return false;
 	for (const struct firewall_rule *r = f->rules; r < f->rules + f->rule_count; r++)
 		if (r->way == way && r->v6 == d->v6 && r->protocols & bit && firewall_prefix_matches(far, r->address, r->prefix) &&
 			(!ports || (port >= r->first && port <= r->last)))
@@ -182,11 +184,20 @@ static bool is_group(bool v6, const uint8_t *ip)
 	return v6 ? ip[0] == 0xff : ip[0] >= 224; /* the limited broadcast among them */
 }
 
+/* 127.0.0.0/8, 0.0.0.0/8, ::, ::1, and IPv4 addresses in IPv6's clothes: none of them is on any link. */
+static bool is_loopback(bool v6, const uint8_t *ip)
+{
+	static const uint8_t zero[10];
+	return v6 ? memcmp(ip, zero, 10) == 0 : ip[0] == 127 || ip[0] == 0;
+}
+
 static enum firewall_drop judge_addresses(const struct firewall *f, enum firewall_way way, const struct decoded *d)
 {
+	if (is_loopback(d->v6, d->source) || is_loopback(d->v6, d->destination))
+		return FIREWALL_SPOOFED; /* passt would take the host's for it */
 	if (way == FIREWALL_OUT)
 		return firewall_is_own(f, d->v6, d->source) ? FIREWALL_PASS : FIREWALL_SPOOFED;
-	if (is_group(d->v6, d->source) || firewall_is_own(f, d->v6, d->source) || (!d->v6 && d->source[0] == 127))
+	if (is_group(d->v6, d->source) || firewall_is_own(f, d->v6, d->source))
 		return FIREWALL_SPOOFED;
 	/* A directed broadcast comes by a broadcast frame. */
 	return firewall_is_own(f, d->v6, d->destination) || is_group(d->v6, d->destination) || d->broadcast ? FIREWALL_PASS

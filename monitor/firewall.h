@@ -46,6 +46,8 @@ struct firewall_link {
 	bool dhcp, auto6;
 	uint8_t ip4[4], ip6[16]; /* static ones */
 	uint8_t prefix6;
+	bool guard; /* the cell starts nothing towards these: a gateway behind which is the host's loopback */
+	uint8_t guard4[4], guard6[16];
 	bool has4, has6;
 };
 

@@ -92,7 +92,7 @@ int net_wait(struct monitor *m, struct vb_error *err)
 	for (unsigned i = 0; i < m->net_count; i++) {
 		struct monitor_net *n = &m->net[i];
 		int r = !n->helper ? 0 : n->options->way == NET_VDE ? vde_wait(m, n, err) : passt_wait(m, n, err);
-		if (r == 0 && relay_wanted(m))
+		if (r == 0 && relay_wanted(m, n))
 			r = relay_start(m, n, err);
 		if (r < 0)
 			return r;

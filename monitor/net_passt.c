@@ -26,6 +26,7 @@
 
 static const uint8_t default_ip4[4] = {10, 0, 2, 15};
 static const uint8_t default_ip6[16] = {0xfd, 0x76, 0x61, 0x75, 0x62, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x15};
+static const uint8_t default_gateway6[16] = {0xfe, 0x80, [15] = 2};
 static const uint8_t zero[16];
 
 /* --- addresses --- */
@@ -106,8 +107,8 @@ static int choose_addresses(struct monitor *m, struct monitor_net *n, struct vb_
 	memcpy(b->ip6, o->has6 ? o->ip6 : default_ip6, 16);
 	b->prefix6 = o->has6 ? o->prefix6 : 64;
 	memcpy(b->gateway6, o->gateway6, 16);
-	if (memcmp(b->gateway6, zero, 16) == 0)
-		neighbour(b->ip6, 16, o->has6 ? 1 : 2, b->gateway6, b->prefix6);
+	if (memcmp(b->gateway6, zero, 16) == 0) /* one that passt itself speaks by, for those who call from the host's ::1 */
+		memcpy(b->gateway6, default_gateway6, 16);
 	return 0;
 }
 
@@ -171,7 +172,7 @@ static void make_arguments(struct monitor *m, struct monitor_net *n, struct argu
 	add_address(a, 2, "--dns-forward", AF_INET, dns);
 	snprintf(a->text[3], sizeof(a->text[3]), "%u", n->boot.prefix4);
 	add(a, "--netmask", a->text[3]);
-	if (!n->options->host_loopback)
+	if (!n->options->host_loopback && !n->guarded)
 		add(a, "--no-map-gw", NULL);
 	/* An interface by name: without one passt insists on a default route, which it does not need when told the addresses. */
 	if (n->boot.prefix6) {
@@ -223,6 +224,10 @@ int passt_open(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 	n->boot.kind = VB_NET_STREAM;
 	n->boot.flags = VB_NET_PASST;
 	n->boot.mtu = NET_STREAM_MTU;
+	/* Who calls from the host's loopback appears as the gateway, and passt leads answers to UDP back only while the gateway's
+	 * address leads there for everybody: the relay sees to it that nothing but answers goes there. */
+	for (unsigned i = 0; i < m->options->net->forward_count; i++)
+		n->guarded |= m->options->net->forward[i].udp && !n->options->host_loopback;
 	if (m->options->net->forward_count)
 		return passt_start(m, n, err);
 	n->boot.flags |= VB_NET_LAZY;

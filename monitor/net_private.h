@@ -34,7 +34,7 @@ int vde_start(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 int vde_wait(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 
 /* net_relay.c */
-bool relay_wanted(const struct monitor *m);
+bool relay_wanted(const struct monitor *m, const struct monitor_net *n);
 /* Takes n->tender_fd as the far side and puts the cell's new one there. */
 int relay_start(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 void relay_release(struct monitor_net *n);

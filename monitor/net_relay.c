@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/types.h"
 #include "host/error.h"
 #include "host/file.h"
 #include "monitor/firewall.h"
@@ -228,26 +229,34 @@ static void relay_ready(struct monitor *m, int fd, short revents, void *arg)
 
 /* --- start and end --- */
 
-bool relay_wanted(const struct monitor *m)
+bool relay_wanted(const struct monitor *m, const struct monitor_net *n)
 {
-	return m->options->net->rule_count || m->options->net->pcap;
+	return m->options->net->rule_count || m->options->net->pcap || n->guarded;
 }
 
 static struct firewall *make_firewall(struct monitor *m, struct monitor_net *n)
 {
+	static const struct firewall_rule all[] = {{.way = FIREWALL_OUT, .protocols = FIREWALL_ALL, .last = UINT16_MAX},
+		{.way = FIREWALL_OUT, .v6 = true, .protocols = FIREWALL_ALL, .last = UINT16_MAX},
+		{.way = FIREWALL_IN, .protocols = FIREWALL_ALL, .last = UINT16_MAX},
+		{.way = FIREWALL_IN, .v6 = true, .protocols = FIREWALL_ALL, .last = UINT16_MAX}};
 	const struct vb_boot_net *b = &n->boot;
+	const struct net_options *o = m->options->net;
 	struct firewall_link link = {.dhcp = b->flags & VB_NET_DHCP,
 		.auto6 = b->flags & VB_NET_AUTO6,
 		.has4 = b->prefix4,
 		.has6 = b->prefix6,
-		.prefix6 = b->prefix6};
+		.prefix6 = b->prefix6,
+		.guard = n->guarded};
 	uint64_t seed;
+	memcpy(link.guard4, b->gateway4, 4);
+	memcpy(link.guard6, b->gateway6, 16);
 	memcpy(link.mac, b->mac, 6);
 	memcpy(link.ip4, b->ip4, 4);
 	memcpy(link.ip6, b->ip6, 16);
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return NULL;
-	return firewall_new(m->options->net->rules, m->options->net->rule_count, &link, seed);
+	return o->rule_count ? firewall_new(o->rules, o->rule_count, &link, seed) : firewall_new(all, VB_ARRAY_LEN(all), &link, seed);
 }
 
 int relay_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
@@ -263,7 +272,7 @@ int relay_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 	r->stream = stream;
 	r->cell = r->far = -1;
 	n->relay = r;
-	if (m->options->net->rule_count && !(r->firewall = make_firewall(m, n)))
+	if ((m->options->net->rule_count || n->guarded) && !(r->firewall = make_firewall(m, n)))
 		return vb_error_set(err, -ENOMEM, "no memory for the firewall");
 	if (socketpair(AF_UNIX, (stream ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return vb_error_errno(err, "can't make a socket for the firewall");

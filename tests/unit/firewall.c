@@ -422,8 +422,40 @@ static void test_offload(void)
 	CHECK(judge(FIREWALL_OUT) == FIREWALL_OFFLOAD);
 }
 
+/* A gateway behind which is the host's loopback: it may call, and be answered. */
+static void test_guard(void)
+{
+	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_OUT, "::", 0, 0, 65535, FIREWALL_ALL),
+		rule(FIREWALL_IN, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_IN, "::", 0, 0, 65535, FIREWALL_ALL)};
+	struct firewall_link link = {.has4 = true, .has6 = true, .prefix6 = 64, .guard = true};
+	memcpy(link.mac, mac, 6);
+	inet_pton(AF_INET, OWN, link.ip4);
+	inet_pton(AF_INET6, OWN6, link.ip6);
+	inet_pton(AF_INET, "10.0.0.1", link.guard4);
+	inet_pton(AF_INET6, "fe80::2", link.guard6);
+	firewall_free(f);
+	f = firewall_new(rules, 4, &link, 1);
+	memset(header, 0, sizeof(header));
+	CHECK(udp(FIREWALL_OUT, OWN, 53, "10.0.0.1", 7000) == FIREWALL_DENIED);
+	CHECK(udp(FIREWALL_IN, "10.0.0.1", 7000, OWN, 53) == FIREWALL_PASS);
+	CHECK(udp(FIREWALL_OUT, OWN, 53, "10.0.0.1", 7000) == FIREWALL_PASS);
+	CHECK(udp(FIREWALL_OUT, OWN, 54, "10.0.0.1", 7000) == FIREWALL_DENIED);
+	CHECK(tcp(FIREWALL_OUT, OWN, 54, "10.0.0.1", 22, SYN) == FIREWALL_DENIED);
+	CHECK(ping(FIREWALL_OUT, OWN, "10.0.0.1", 8) == FIREWALL_DENIED);
+	CHECK(tcp(FIREWALL_OUT, "fe80::ff:fe00:1", 54, "fe80::2", 22, SYN) == FIREWALL_DENIED);
+	CHECK(tcp(FIREWALL_IN, "fe80::2", 54, "fe80::ff:fe00:1", 22, SYN) == FIREWALL_PASS);
+	CHECK(tcp(FIREWALL_OUT, "fe80::ff:fe00:1", 22, "fe80::2", 54, SYN | ACK) == FIREWALL_PASS);
+	CHECK(tcp(FIREWALL_OUT, OWN, 54, PEER, 22, SYN) == FIREWALL_PASS);
+	CHECK(tcp(FIREWALL_OUT, OWN, 54, "127.0.0.1", 22, SYN) == FIREWALL_SPOOFED); /* passt would call the host's */
+	CHECK(tcp(FIREWALL_OUT, OWN, 54, "0.0.0.0", 22, SYN) == FIREWALL_SPOOFED);
+	CHECK(tcp(FIREWALL_OUT, OWN6, 54, "::1", 22, SYN) == FIREWALL_SPOOFED);
+	CHECK(tcp(FIREWALL_OUT, OWN6, 54, "::ffff:127.0.0.1", 22, SYN) == FIREWALL_SPOOFED);
+	CHECK(tcp(FIREWALL_IN, "::1", 54, OWN6, 22, SYN) == FIREWALL_SPOOFED);
+}
+
 int main(void)
 {
+	test_guard();
 	test_out();
 	test_in();
 	test_full();
