@@ -713,6 +713,8 @@ static int add(unsigned at)
 	netif_set_up(&f->netif);
 	if (b->flags & VB_NET_AUTO6)
 		net_coarse_until(15000); /* router solicitations */
+	else
+		f->netif.rs_count = 0; /* none */
 	if (b->flags & VB_NET_DHCP)
 		dhcp_start(&f->netif);
 	return 0;
