@@ -129,7 +129,8 @@ static const struct option long_options[] = {{"memory", required_argument, NULL,
 	{"name", required_argument, NULL, OPT_NAME}, {"rm", no_argument, NULL, OPT_RM}, {"cpu", required_argument, NULL, OPT_CPU},
 	{"platform", required_argument, NULL, OPT_PLATFORM}, {"read-only", no_argument, NULL, OPT_READ_ONLY},
 	{"core", required_argument, NULL, OPT_CORE}, {"hostname", required_argument, NULL, OPT_HOSTNAME},
-	{"site", required_argument, NULL, OPT_SITE}, {"jit", no_argument, NULL, OPT_JIT}, {"debug-wait", no_argument, NULL, OPT_DEBUG_WAIT}, NET_LONG_OPTIONS, {0}};
+	{"site", required_argument, NULL, OPT_SITE}, {"jit", no_argument, NULL, OPT_JIT}, {"debug-wait", no_argument, NULL, OPT_DEBUG_WAIT},
+	NET_LONG_OPTIONS, {0}};
 
 static void parse_option(struct request *r, int c)
 {

@@ -160,7 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		len = len < size - 3 ? len : size - 3;
 		switch (data[0] & 7) {
 		case 0:
-			if (len >= sizeof(struct vb_site_request) && len <= sizeof(struct vb_site_request) + 2 * VB_SITE_PATH_MAX + VB_SITE_LAST_MAX)
+			if (len >= sizeof(struct vb_site_request) &&
+				len <= sizeof(struct vb_site_request) + 2 * VB_SITE_PATH_MAX + VB_SITE_LAST_MAX)
 				site_request(&m, 0, at, len);
 			break;
 		case 1:

@@ -237,7 +237,8 @@ static int start(struct monitor *m, struct vb_error *err)
 	if (r < 0)
 		return r;
 	stdio_describe(m);
-	if ((r = open_volumes(m, err)) < 0 || (r = site_open(m, err)) < 0 || (r = net_open(m, err)) < 0 || (r = boot_create(m, err)) < 0 || (r = tender_create_files(m, err)) < 0)
+	if ((r = open_volumes(m, err)) < 0 || (r = site_open(m, err)) < 0 || (r = net_open(m, err)) < 0 ||
+		(r = boot_create(m, err)) < 0 || (r = tender_create_files(m, err)) < 0)
 		return r;
 	bool registry = registry_runtime_dir(&runtime_dir, err) == 0;
 	if (registry)

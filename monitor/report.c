@@ -6,6 +6,7 @@
 
 #include "base/types.h"
 #include "monitor/cell.h"
+#include "monitor/site_private.h"
 #include "monitor/syscall_names.h"
 
 #include <vauban/hostcall.h>
@@ -95,6 +96,24 @@ static json_t *guest_call_report(const struct vb_stats *stats)
 	return used;
 }
 
+static json_t *site_report(const struct monitor *m)
+{
+	const struct site *s = m->site;
+	unsigned bound = 0, listening = 0, connected = 0;
+	json_t *folders = json_array();
+	for (unsigned i = 0; i < m->options->site_folder_count; i++)
+		json_array_append_new(folders, json_string(m->options->site_folders[i]));
+	for (unsigned i = 0; i < s->high; i++) {
+		const struct site_socket *k = &s->sockets[i];
+		bound += k->id && k->file;
+		listening += k->id && k->listening;
+		connected += k->id && k->connected && !k->ended;
+	}
+	return json_pack("{s:s, s:o, s:i, s:i, s:i, s:I, s:I, s:I}", "dir", m->options->site_dir, "folders", folders, "bound", (int)bound,
+		"listening", (int)listening, "connected", (int)connected, "bytes_sent", (json_int_t)s->bytes_sent, "bytes_received",
+		(json_int_t)s->bytes_received, "bytes_waiting", (json_int_t)s->queued);
+}
+
 json_t *report_state(const struct monitor *m)
 {
 	static const char *const states[] = {"starting", "running", "stopped", "exited"};
@@ -106,6 +125,8 @@ json_t *report_state(const struct monitor *m)
 	json_object_set_new(json, "lockdown", lockdown(m->lockdown));
 	json_object_set_new(json, "host_calls", host_call_report(s));
 	json_object_set_new(json, "net", net_report(m));
+	if (m->site)
+		json_object_set_new(json, "site", site_report(m));
 	if (s) {
 		json_object_set_new(json, "memory",
 			json_pack("{s:I, s:I, s:I}", "limit", (json_int_t)m->options->memory_bytes, "used", (json_int_t)s->memory_bytes,

@@ -24,10 +24,10 @@
 #include "monitor/cell.h"
 #include "monitor/site_private.h"
 
-#define BACKLOG_MAX     4096
-#define ACCEPT_TRIES    8
-#define HOST_BUFFER     425984 /* asked for; the host may give less */
-#define LIST_BYTES      60000u
+#define BACKLOG_MAX      4096
+#define ACCEPT_TRIES     8
+#define HOST_BUFFER      425984 /* asked for; the host may give less */
+#define LIST_BYTES       60000u
 #define EXIT_PATIENCE_MS 2000
 
 /* A request, checked. */
@@ -121,8 +121,13 @@ static int do_bind(struct monitor *m, struct asked *a, struct answer *ret)
 	struct site *s = m->site;
 	struct site_socket *k;
 	struct sockaddr_un address;
-	struct site_name n = {.type = a->q.type, .mode = a->q.mode & 07777, .uid = a->q.who.uid, .gid = a->q.gid,
-		.creator_uid = a->q.who.uid, .creator_gid = a->q.who.gid, .sockaddr_len = a->q.name_len};
+	struct site_name n = {.type = a->q.type,
+		.mode = a->q.mode & 07777,
+		.uid = a->q.who.uid,
+		.gid = a->q.gid,
+		.creator_uid = a->q.who.uid,
+		.creator_gid = a->q.who.gid,
+		.sockaddr_len = a->q.name_len};
 	if (a->q.name_len > VB_SITE_NAME_MAX || a->q.name_len < 3) {
 		tender_condemn(m, "a name of %u bytes", a->q.name_len);
 		return -EINVAL;
@@ -307,14 +312,16 @@ static int do_connect(struct monitor *m, struct asked *a, struct answer *ret)
 	return 0;
 }
 
-static int send_datagram(struct site *s, struct site_socket *k, struct asked *a, struct sockaddr_un *to, socklen_t to_len, uint32_t *ret_own)
+static int send_datagram(
+	struct site *s, struct site_socket *k, struct asked *a, struct sockaddr_un *to, socklen_t to_len, uint32_t *ret_own)
 {
 	struct vb_site_frame f = {.kind = VB_SITE_DATA, .uid = a->q.uid, .gid = a->q.gid, .name_len = a->q.name_len};
-	struct iovec parts[] = {
-		{&f, sizeof(f)}, {a->name, a->q.name_len}, {site_packet, s->gathered}, {(void *)a->data, a->data_len}};
+	struct iovec parts[] = {{&f, sizeof(f)}, {a->name, a->q.name_len}, {site_packet, s->gathered}, {(void *)a->data, a->data_len}};
 	struct msghdr msg = {.msg_name = to, .msg_namelen = to_len, .msg_iov = parts, .msg_iovlen = 4};
-	if (sendmsg(k->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+	if (sendmsg(k->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+		s->bytes_sent += a->data_len;
 		return 0;
+	}
 	if (errno == EAGAIN) {
 		*ret_own = site_await_room(s, k, to, to_len);
 		return -EAGAIN;
@@ -441,7 +448,7 @@ static bool decode(struct monitor *m, const void *payload, size_t len, struct as
 
 void site_request(struct monitor *m, uint32_t tag, const void *payload, size_t len)
 {
-	static int (*const operations[])(struct monitor *m, struct asked *a, struct answer *ret) = {
+	static int (*const operations[])(struct monitor * m, struct asked * a, struct answer * ret) = {
 		[VB_SITE_STAT] = do_stat,
 		[VB_SITE_BIND] = do_bind,
 		[VB_SITE_LISTEN] = do_listen,

@@ -21,7 +21,7 @@ int site_open(struct monitor *m, struct vb_error *err); /* nothing if the cell h
 void site_start(struct monitor *m);
 void site_request(struct monitor *m, uint32_t tag, const void *payload, size_t len); /* VB_MSG_SITE_REQUEST, hostile */
 void site_frame(struct monitor *m, uint32_t tag, const void *payload, size_t len);   /* VB_MSG_SITE_FRAME, hostile */
-void site_resume(struct monitor *m); /* the tender takes messages again */
+void site_resume(struct monitor *m);                                                 /* the tender takes messages again */
 void site_close(struct monitor *m);
 
 /* --- site_names.c: the folder --- */
@@ -32,8 +32,8 @@ struct site_name {
 	uint64_t file; /* which socket */
 	uint32_t type; /* SOCK_* in the cells */
 	uint32_t mode, uid, gid;
-	uint32_t creator_uid, creator_gid;     /* what its connections show as credentials */
-	unsigned sockaddr_len;                 /* as it was bound */
+	uint32_t creator_uid, creator_gid; /* what its connections show as credentials */
+	unsigned sockaddr_len;             /* as it was bound */
 	uint8_t sockaddr[VB_SITE_NAME_MAX];
 	uint64_t ino;
 	int64_t time_ns;

@@ -253,6 +253,7 @@ void site_frame(struct monitor *m, uint32_t id, const void *payload, size_t len)
 	switch (f.kind) {
 	case VB_SITE_DATA:
 		together_request(m);
+		m->site->bytes_sent += len;
 		if (!carries && !(piece && site_gather(m->site, id, data, len)))
 			return tender_condemn(m, "data for a socket that is not connected");
 		return carries ? forward(m, k, &f, data, len) : (void)0;
@@ -313,7 +314,7 @@ static bool take_frame(struct monitor *m, struct site_socket *k)
 		return false;
 	if (n < 0 && errno == ECONNRESET && !k->reset)
 		return k->reset = true; /* told once, before what had been sent */
-	if (n <= 0) { /* killed: it has not said VB_SITE_END */
+	if (n <= 0) {                   /* killed: it has not said VB_SITE_END */
 		connection_ended(m, k, k->reset);
 		return false;
 	}
@@ -331,6 +332,7 @@ static bool take_frame(struct monitor *m, struct site_socket *k)
 		connection_ended(m, k, !good || f.value);
 		return false;
 	}
+	m->site->bytes_received += len;
 	site_event_send(m, k->id, &f, site_packet + sizeof(f), len);
 	return true;
 }
@@ -340,7 +342,7 @@ static bool take_datagram(struct monitor *m, struct site_socket *k)
 	struct vb_site_frame f;
 	ssize_t n = k->credit ? recv(k->fd, site_packet, sizeof(site_packet), MSG_DONTWAIT | MSG_TRUNC) : -1;
 	if (k->credit && n < 0 && (errno == ECONNRESET || errno == EINTR))
-		return true; /* its peer has connected to somebody else: as if nothing was said */
+		return true;        /* its peer has connected to somebody else: as if nothing was said */
 	if (!k->credit || n == 0) { /* shut for reading */
 		site_watch(m->site, k, k->watched & ~(uint32_t)EPOLLIN);
 		return false;
@@ -355,6 +357,7 @@ static bool take_datagram(struct monitor *m, struct site_socket *k)
 		return true; /* by no monitor */
 	k->credit--;
 	f.credit = 0;
+	m->site->bytes_received += len - f.name_len;
 	const char *at = site_packet + sizeof(f);
 	do {
 		size_t piece = len - f.name_len > VB_SITE_PIECE_MAX ? VB_SITE_PIECE_MAX + f.name_len : len;

@@ -8,8 +8,8 @@
 
 #include "monitor/site.h"
 
-#define SITE_PENDING_MAX 64u /* accepted, and have not said who they are */
-#define SITE_LINGER_MAX  64u /* closed by the program, with something left to send */
+#define SITE_PENDING_MAX 64u         /* accepted, and have not said who they are */
+#define SITE_LINGER_MAX  64u         /* closed by the program, with something left to send */
 #define SITE_OUT_MAX     (1u << 20)  /* waits on one connection for room in the host's socket */
 #define SITE_OUT_TOTAL   (32u << 20) /* on all */
 
@@ -53,9 +53,10 @@ struct site {
 	struct site_pending pending[SITE_PENDING_MAX];
 	struct site_linger linger[SITE_LINGER_MAX];
 	uint32_t last_order;
-	unsigned high;    /* slots from here on are free */
-	size_t queued;    /* in all queues */
-	uint32_t gathers; /* id of the socket whose datagram is being put together, 0: none */
+	unsigned high;                       /* slots from here on are free */
+	uint64_t bytes_sent, bytes_received; /* by programs */
+	size_t queued;                       /* in all queues */
+	uint32_t gathers;                    /* id of the socket whose datagram is being put together, 0: none */
 	size_t gathered;
 };
 
@@ -77,7 +78,7 @@ bool site_await_room(struct site *s, struct site_socket *k, const struct sockadd
 /* Puts the piece of a datagram behind those before it: false: too long, or pieces of two are mixed. */
 bool site_gather(struct site *s, uint32_t id, const void *data, size_t len);
 extern char site_packet[sizeof(struct vb_site_frame) + VB_SITE_NAME_MAX + VB_SITE_PACKET_MAX]; /* what is gathered: data only */
-bool site_pending_check(struct site_pending *p); /* false: it is gone */
+bool site_pending_check(struct site_pending *p);                                               /* false: it is gone */
 void site_queues_flush(struct site *s, int timeout_ms);
 
 #endif

@@ -10,17 +10,17 @@
 
 #include <stdint.h>
 
-#define VB_SITE_SOCKETS     1024u   /* slots of a cell */
-#define VB_SITE_PATH_MAX    255u    /* absolute path of a name, without NUL; encoded it must fit a file name */
-#define VB_SITE_NAME_MAX    110u    /* sockaddr_un */
-#define VB_SITE_PIECE_MAX   65456u  /* data of one frame */
-#define VB_SITE_LAST_MAX    32768u  /* data of a request: the last piece of a datagram */
-#define VB_SITE_PACKET_MAX  212960u /* a datagram or packet */
-#define VB_SITE_WINDOW      262144u /* a sender has less than this under way when it sends one more */
-#define VB_SITE_OVERHEAD    80u     /* charged for each message beside its bytes */
-#define VB_SITE_PACKETS     8u      /* datagrams that a kernel takes before it gives credit */
-#define VB_SITE_GROUPS      64u
-#define VB_SITE_SLOT(id)    ((id) & 0xffffu)
+#define VB_SITE_SOCKETS    1024u   /* slots of a cell */
+#define VB_SITE_PATH_MAX   255u    /* absolute path of a name, without NUL; encoded it must fit a file name */
+#define VB_SITE_NAME_MAX   110u    /* sockaddr_un */
+#define VB_SITE_PIECE_MAX  65456u  /* data of one frame */
+#define VB_SITE_LAST_MAX   32768u  /* data of a request: the last piece of a datagram */
+#define VB_SITE_PACKET_MAX 212960u /* a datagram or packet */
+#define VB_SITE_WINDOW     262144u /* a sender has less than this under way when it sends one more */
+#define VB_SITE_OVERHEAD   80u     /* charged for each message beside its bytes */
+#define VB_SITE_PACKETS    8u      /* datagrams that a kernel takes before it gives credit */
+#define VB_SITE_GROUPS     64u
+#define VB_SITE_SLOT(id)   ((id)&0xffffu)
 
 enum vb_site_op {
 	VB_SITE_STAT = 1,    /* path -> mode, uid, gid, ino, time_ns */
@@ -28,7 +28,7 @@ enum vb_site_op {
 	VB_SITE_LISTEN = 3,  /* id, value: backlog */
 	VB_SITE_ACCEPT = 4,  /* id, other: of the new socket -> uid, gid, name; value: more of them wait */
 	VB_SITE_CONNECT = 5, /* id, type, path, name: own -> uid, gid, name of the other side */
-	VB_SITE_SEND = 6,    /* a datagram: id, path ("": to where it is connected), name: own; then data, its last piece -> value: 1 with -EAGAIN: its own buffer is full */
+	VB_SITE_SEND = 6,    /* a datagram: id, path ("": to its peer), name: own, data: its last piece -> value: its own buffer is full */
 	VB_SITE_UNLINK = 7,  /* path */
 	VB_SITE_RENAME = 8,  /* path, name: the new path; value: 1: only if there is none */
 	VB_SITE_SETATTR = 9, /* path; mode, uid, gid; value: 1 mode, 2 uid, 4 gid */
@@ -52,8 +52,8 @@ struct vb_site_request {
 
 #define VB_SITE_LOCAL 1 /* result: that name is of socket `id` of this cell; nothing was done */
 
-struct vb_site_reply { /* VB_MSG_SITE_REPLY; what was asked for follows */
-	int32_t result;    /* 0, VB_SITE_LOCAL or -errno */
+struct vb_site_reply {  /* VB_MSG_SITE_REPLY; what was asked for follows */
+	int32_t result; /* 0, VB_SITE_LOCAL or -errno */
 	uint32_t id, value;
 	uint32_t mode, uid, gid;
 	uint64_t ino;

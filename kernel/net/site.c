@@ -11,8 +11,8 @@
 #include "kernel/fs/site.h"
 #include "kernel/platform/platform.h"
 
-#define CALLS_MAX    8u                 /* under way at once: a bound for the monitor's queue */
-#define RETRY_MIN_NS 200000ull          /* where nobody tells that there is room */
+#define CALLS_MAX    8u        /* under way at once: a bound for the monitor's queue */
+#define RETRY_MIN_NS 200000ull /* where nobody tells that there is room */
 #define RETRY_MAX_NS (10 * 1000000ull)
 
 static struct site_end **ends; /* by slot */
@@ -398,8 +398,11 @@ void site_forward(struct unix_socket *remote, struct unix_message *m)
 	struct unix_socket *u = m->sender;
 
 	if (e) {
-		struct vb_site_frame f = {.kind = VB_SITE_DATA, .credit = (uint32_t)e->owed, .buffer = u->base.send_buffer,
-			.uid = m->creds.uid, .gid = m->creds.gid};
+		struct vb_site_frame f = {.kind = VB_SITE_DATA,
+			.credit = (uint32_t)e->owed,
+			.buffer = u->base.send_buffer,
+			.uid = m->creds.uid,
+			.gid = m->creds.gid};
 		e->owed = 0;
 		size_t at = send_pieces(e, &f, m->data, m->len, VB_SITE_PIECE_MAX);
 		send_frame(e, f, m->data + at, m->len - at);

@@ -5,7 +5,7 @@
 #include "kernel/fs/site.h"
 #include "kernel/net/site.h"
 
-#define SITE_DEV      0x10u       /* of no other file system: nothing can be linked across */
+#define SITE_DEV      0x10u        /* of no other file system: nothing can be linked across */
 #define SITE_POSITION (1ull << 62) /* readdir: the site's names after the folder's own */
 #define LIST_BYTES    60000u
 

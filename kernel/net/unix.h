@@ -62,7 +62,7 @@ static inline struct unix_socket *unix_of(struct socket *s)
 }
 
 extern struct list unix_all;
-struct unix_socket *unix_new(int type); /* NULL: no memory */
+struct unix_socket *unix_new(int type);                       /* NULL: no memory */
 void unix_join(struct unix_socket *a, struct unix_socket *b); /* connects them */
 void unix_wake_all(struct unix_socket *u);
 struct unix_name *unix_name_new(const uint8_t *bytes, unsigned len); /* of a checked name. NULL: no memory */
@@ -71,14 +71,15 @@ void unix_name_unref(struct unix_name *name);
 int unix_check_name(const uint8_t *name, unsigned len); /* 0: a well-formed sockaddr_un, or -EINVAL */
 int unix_autobind(struct unix_socket *u);               /* names it if it has no name */
 void unix_disconnect(struct unix_socket *u);            /* forgets its peer */
-/* The socket bound to this name, referenced; or a remote that stands for the one that the site may have there. -ENOENT, -ECONNREFUSED, -EPROTOTYPE, -EACCES ... */
+/* The socket bound to this name, referenced; or a remote that stands for the one that the site may have there. -ENOENT,
+ * -ECONNREFUSED, -EPROTOTYPE, -EACCES ... */
 int unix_find(const uint8_t *name, unsigned len, int type, struct unix_socket **ret);
 
 /* unix_data.c */
 long unix_send(struct socket *s, struct socket_message *m);
 long unix_receive(struct socket *s, struct socket_message *m);
 long unix_send_to(struct unix_socket *u, struct unix_socket *to, struct socket_message *m); /* a packet */
-void unix_deliver(struct unix_socket *to, struct unix_message *m); /* takes m */
+void unix_deliver(struct unix_socket *to, struct unix_message *m);                          /* takes m */
 bool unix_writable(const struct unix_socket *u);
 bool unix_queue_full(const struct unix_socket *receiver, const struct unix_socket *sender);
 void unix_messages_drop(struct list *messages); /* frees them all; descriptors in them may close sockets with more */

@@ -138,7 +138,8 @@ static void test_names(void)
 {
 	static int s, listener, d;
 	struct stat st;
-	CLIENT {
+	CLIENT
+	{
 		EXPECT_ERR(connect_to(make(SOCK_STREAM), "none"), ENOENT);
 		EXPECT_ERR(connect_to(make(SOCK_STREAM), "none/none"), ENOENT);
 		EXPECT_ERR(send_to(make(SOCK_DGRAM), "x", 1, 0, "none"), ENOENT);
@@ -150,7 +151,8 @@ static void test_names(void)
 		unlink(path("file"));
 		EXPECT_ERR(connect_to(0, "none"), ENOTSOCK);
 	}
-	SERVER {
+	SERVER
+	{
 		umask(022);
 		s = bound(SOCK_STREAM, "s");
 		EXPECT_TRUE(s >= 0);
@@ -158,7 +160,8 @@ static void test_names(void)
 		d = bound(SOCK_DGRAM, "d");
 		EXPECT_TRUE(d >= 0);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(stat(path("s"), &st), 0);
 		EXPECT(st.st_mode, S_IFSOCK | 0755);
 		EXPECT(st.st_uid, geteuid());
@@ -185,7 +188,8 @@ static void test_names(void)
 		EXPECT(seen, 11);
 		closedir(dir);
 	}
-	SERVER {
+	SERVER
+	{
 		EXPECT(chmod(path("s"), 0600), 0);
 		EXPECT(stat(path("s"), &st), 0);
 		EXPECT(st.st_mode, S_IFSOCK | 0600);
@@ -193,7 +197,8 @@ static void test_names(void)
 		EXPECT(listen(s, 5), 0);
 		close(d);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT_ERR(stat(path("s"), &st), ENOENT);
 		EXPECT(stat(path("t"), &st), 0);
 		EXPECT(st.st_mode, S_IFSOCK | 0600);
@@ -228,7 +233,8 @@ static void test_names(void)
 		EXPECT(listen(fd, 1), 0);
 		close(fd);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT_ERR(connect_to(make(SOCK_STREAM), "s2"), ECONNREFUSED);
 		EXPECT(unlink(path("s2")), 0);
 		EXPECT(unlink(path("d")), 0);
@@ -241,12 +247,14 @@ static int pair_up(int type, const char *name) /* both: a connection */
 {
 	static int listener;
 	int fd = -1;
-	SERVER {
+	SERVER
+	{
 		listener = bound(type, name);
 		listen(listener, 8);
 	}
 	CLIENT fd = connected(type, name);
-	SERVER {
+	SERVER
+	{
 		fd = accept(listener, NULL, NULL);
 		close(listener);
 		unlink(path(name));
@@ -261,7 +269,8 @@ static void test_stream(void)
 	socklen_t len = sizeof(a);
 	struct ucred creds;
 	int n;
-	SERVER {
+	SERVER
+	{
 		int s = bound(SOCK_STREAM, "st");
 		EXPECT(listen(s, 3), 0);
 		EXPECT(events(s), 0);
@@ -292,7 +301,9 @@ static void test_stream(void)
 		close(fd);
 		close(s);
 		unlink(path("st"));
-	} else {
+	}
+	else
+	{
 		step();
 		int fd = make(SOCK_STREAM);
 		EXPECT(events(fd), POLLOUT | POLLHUP);
@@ -323,11 +334,13 @@ static void test_stream(void)
 	}
 	/* the reader goes */
 	n = pair_up(SOCK_STREAM, "p1");
-	SERVER {
+	SERVER
+	{
 		EXPECT(shutdown(n, SHUT_RD), 0);
 		EXPECT(read(n, buffer, 1), 0);
 	}
-	CLIENT {
+	CLIENT
+	{
 		for (int i = 0; i < 2000 && send(n, "", 0, MSG_NOSIGNAL) == 0; i++) /* no bytes: asks only */
 			usleep(1000);
 		EXPECT_ERR(send(n, "x", 1, MSG_NOSIGNAL), EPIPE);
@@ -340,14 +353,15 @@ static void test_stream(void)
 	/* closed with bytes unread: reset; closed clean: end, then EPIPE with a signal */
 	n = pair_up(SOCK_STREAM, "p2");
 	CLIENT EXPECT(write(n, "unread", 6), 6);
-	SERVER {
+	SERVER
+	{
 		EXPECT(comes_to(n, POLLIN | POLLOUT), POLLIN | POLLOUT);
 		EXPECT(write(n, "data", 4), 4);
 		close(n);
 	}
-	CLIENT {
-		EXPECT(comes_to(n, POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP),
-			POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP);
+	CLIENT
+	{
+		EXPECT(comes_to(n, POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP), POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP);
 		EXPECT(read(n, buffer, 10), 4); /* a stream gives what is there first */
 		EXPECT_ERR(read(n, buffer, 10), ECONNRESET);
 		EXPECT(read(n, buffer, 10), 0);
@@ -355,7 +369,8 @@ static void test_stream(void)
 	}
 	n = pair_up(SOCK_STREAM, "p3");
 	SERVER close(n);
-	CLIENT {
+	CLIENT
+	{
 		static int pipes;
 		EXPECT(comes_to(n, POLLIN | POLLOUT | POLLHUP | POLLRDHUP), POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
 		EXPECT(read(n, buffer, 10), 0);
@@ -368,11 +383,13 @@ static void test_stream(void)
 static void test_backlog(void)
 {
 	static int s, c[6];
-	SERVER {
+	SERVER
+	{
 		s = bound(SOCK_STREAM, "b");
 		EXPECT(listen(s, 2), 0);
 	}
-	CLIENT {
+	CLIENT
+	{
 		for (int i = 0; i < 6; i++) {
 			c[i] = make(SOCK_STREAM);
 			nonblocking(c[i], 1);
@@ -391,7 +408,8 @@ static void test_backlog(void)
 		setsockopt(c[3], SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 		close(c[2]); /* stays in the queue */
 	}
-	SERVER {
+	SERVER
+	{
 		usleep(20000);
 		int a = accept(s, NULL, NULL), b = accept(s, NULL, NULL), d = accept(s, NULL, NULL);
 		EXPECT(recv(a, buffer, 1, MSG_WAITALL), 1);
@@ -403,12 +421,15 @@ static void test_backlog(void)
 		EXPECT(recv(e, buffer, 1, 0), 1);
 		EXPECT(buffer[0], '3');
 		close(a), close(b), close(d), close(e);
-	} else {
+	}
+	else
+	{
 		EXPECT(connect_to(c[3], "b"), 0);
 		EXPECT(write(c[3], "3", 1), 1);
 		EXPECT(recv(c[0], buffer, 1, MSG_WAITALL), -1);
 	}
-	CLIENT {
+	CLIENT
+	{
 		int n = 0;
 		for (; n < 2000 && recv(c[1], buffer, 1, MSG_DONTWAIT) != 0; n++)
 			usleep(1000);
@@ -416,7 +437,8 @@ static void test_backlog(void)
 		EXPECT(connect_to(c[4], "b"), 0);
 	}
 	SERVER close(s); /* with one waiting: reset */
-	CLIENT {
+	CLIENT
+	{
 		comes_to(c[4], POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP);
 		EXPECT_ERR(recv(c[4], buffer, 1, 0), ECONNRESET);
 		EXPECT_ERR(connect_to(c[5], "b"), ECONNREFUSED);
@@ -439,7 +461,8 @@ static void test_flow(int type, const char *name)
 {
 	int fd = pair_up(type, name), count = 0;
 	static long total;
-	CLIENT {
+	CLIENT
+	{
 		for (size_t i = 0; i < sizeof(buffer); i++)
 			buffer[i] = (char)(i * 7);
 		total = fill(fd, 4096);
@@ -449,7 +472,9 @@ static void test_flow(int type, const char *name)
 		EXPECT(ioctl(fd, TIOCOUTQ, &unsent), 0);
 		EXPECT_TRUE(unsent >= total);
 		write(control, &total, sizeof(total));
-	} else {
+	}
+	else
+	{
 		read(control, &total, sizeof(total));
 		long got = 0, n;
 		int right = 1;
@@ -464,14 +489,17 @@ static void test_flow(int type, const char *name)
 		EXPECT(got, total);
 		EXPECT(right, 1);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(comes_to(fd, POLLOUT), POLLOUT);
 		/* blocking now, 4 MB */
 		for (int i = 0; i < 1000; i++)
 			count += send(fd, buffer, 4096, 0) == 4096;
 		EXPECT(count, 1000);
 		close(fd);
-	} else {
+	}
+	else
+	{
 		long got = 0, n;
 		while ((n = recv(fd, buffer, 65536, 0)) > 0)
 			got += n;
@@ -488,7 +516,8 @@ static void test_datagram(void)
 	static int s, c, other;
 	long n;
 	SERVER s = bound(SOCK_DGRAM, "ds");
-	CLIENT {
+	CLIENT
+	{
 		c = bound(SOCK_DGRAM, "dc");
 		int unnamed = make(SOCK_DGRAM);
 		EXPECT(send_to(c, "one", 3, 0, "ds"), 3);
@@ -501,7 +530,8 @@ static void test_datagram(void)
 		EXPECT(write(unnamed, "five", 4), 4);
 		close(unnamed);
 	}
-	SERVER {
+	SERVER
+	{
 		EXPECT(comes_to(s, POLLIN | POLLOUT), POLLIN | POLLOUT);
 		int next = 0;
 		EXPECT(ioctl(s, FIONREAD, &next), 0);
@@ -520,14 +550,16 @@ static void test_datagram(void)
 		EXPECT_ERR(recv(s, buffer, 10, MSG_DONTWAIT), EAGAIN);
 		EXPECT(send_to(s, "reply", 5, 0, "dc"), 5);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(strcmp(from(c, &n, 0), "ds"), 0);
 		EXPECT(n, 5);
 		EXPECT(connect_to(c, "ds"), 0);
 		EXPECT(send(c, "six", 3, 0), 3);
 		other = bound(SOCK_DGRAM, "dother");
 	}
-	SERVER {
+	SERVER
+	{
 		EXPECT(recv(s, buffer, 10, 0), 3);
 		/* its own socket, or one that it is connected to, may send to a connected one; nobody else */
 		EXPECT(send_to(s, "back", 4, 0, "dc"), 4);
@@ -537,7 +569,8 @@ static void test_datagram(void)
 		close(third);
 		unlink(path("dthird"));
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(recv(c, buffer, 10, 0), 4);
 		struct sockaddr_un a;
 		socklen_t len = sizeof(a);
@@ -550,7 +583,8 @@ static void test_datagram(void)
 	SERVER EXPECT(send_to(s, "again", 5, 0, "dc"), 5);
 	CLIENT EXPECT(recv(c, buffer, 10, 0), 5);
 	/* the queue */
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(connect_to(c, "ds"), 0);
 		int sent = 0;
 		while (send(c, "q", 1, MSG_DONTWAIT) == 1)
@@ -561,7 +595,9 @@ static void test_datagram(void)
 		EXPECT_ERR(send_to(other, "q", 1, MSG_DONTWAIT, "ds"), EAGAIN);
 		EXPECT(events(other), POLLOUT); /* not connected: there is no saying */
 		write(control, &sent, sizeof(sent));
-	} else {
+	}
+	else
+	{
 		int sent = 0, got = 0;
 		read(control, &sent, sizeof(sent));
 		for (; got < sent; got++)
@@ -569,12 +605,15 @@ static void test_datagram(void)
 				break;
 		EXPECT_TRUE(got == sent);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(comes_to(c, POLLOUT), POLLOUT);
 		for (int i = 0; i < 2000; i++) /* blocking: all arrive, in order */
 			if (send_to(i & 1 ? other : c, &i, sizeof(i), 0, "ds") != sizeof(i))
 				break;
-	} else {
+	}
+	else
+	{
 		int wrong = 0, i, last[2] = {-2, -1};
 		for (int k = 0; k < 2000; k++) {
 			wrong += recv(s, &i, sizeof(i), 0) != sizeof(i) || i != last[i & 1] + 2;
@@ -584,14 +623,16 @@ static void test_datagram(void)
 	}
 	/* the receiver goes */
 	SERVER EXPECT(shutdown(s, SHUT_RD), 0);
-	CLIENT {
+	CLIENT
+	{
 		for (int i = 0; i < 1000 && send(c, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1; i++)
 			usleep(1000);
 		EXPECT_ERR(send(c, "x", 1, MSG_NOSIGNAL), EPIPE);
 		EXPECT_ERR(send_to(other, "x", 1, MSG_NOSIGNAL, "ds"), EPIPE);
 	}
 	SERVER close(s);
-	CLIENT {
+	CLIENT
+	{
 		EXPECT_ERR(send_to(other, "x", 1, 0, "ds"), ECONNREFUSED);
 		EXPECT_ERR(send(c, "x", 1, 0), ECONNREFUSED);
 		EXPECT_ERR(send(c, "x", 1, 0), ENOTCONN); /* told once */
@@ -608,7 +649,8 @@ static void test_datagram(void)
 static void test_packets(void)
 {
 	int fd = pair_up(SOCK_SEQPACKET, "q");
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(send(fd, "one", 3, 0), 3);
 		EXPECT(send(fd, "three", 5, 0), 5);
 		memset(buffer, 'b', sizeof(buffer));
@@ -616,7 +658,8 @@ static void test_packets(void)
 		EXPECT_ERR(send(fd, buffer, 250000, 0), EMSGSIZE);
 		EXPECT(send(fd, "x", 1, MSG_EOR), 1);
 	}
-	SERVER {
+	SERVER
+	{
 		struct iovec v = {buffer, 2};
 		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 		EXPECT(recvmsg(fd, &m, 0), 2);
@@ -629,16 +672,19 @@ static void test_packets(void)
 		EXPECT(send(fd, "answer", 6, 0), 6);
 		EXPECT(shutdown(fd, SHUT_WR), 0);
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(recv(fd, buffer, 100, 0), 6);
 		EXPECT(recv(fd, buffer, 100, 0), 0);
 		EXPECT(send(fd, "more", 4, 0), 4);
 	}
-	SERVER {
+	SERVER
+	{
 		EXPECT(recv(fd, buffer, 100, 0), 4);
 		close(fd);
 	}
-	CLIENT {
+	CLIENT
+	{
 		comes_to(fd, POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
 		EXPECT_ERR(send(fd, "x", 1, MSG_NOSIGNAL), EPIPE);
 		close(fd);
@@ -667,16 +713,19 @@ static void test_credentials(void)
 	static int d;
 	int on = 1, fd = pair_up(SOCK_STREAM, "c");
 	struct ucred creds;
-	SERVER {
+	SERVER
+	{
 		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 		d = bound(SOCK_DGRAM, "cd");
 		setsockopt(d, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	}
-	CLIENT {
+	CLIENT
+	{
 		EXPECT(write(fd, "x", 1), 1);
 		EXPECT(send_to(make(SOCK_DGRAM), "xy", 2, 0, "cd"), 2);
 	}
-	SERVER {
+	SERVER
+	{
 		EXPECT(receive_creds(fd, &creds), 1);
 		EXPECT(creds.uid, getuid());
 		EXPECT(creds.gid, getgid());
@@ -693,7 +742,8 @@ static void test_credentials(void)
 
 static void test_own(void)
 {
-	CLIENT {
+	CLIENT
+	{
 		int s = bound(SOCK_STREAM, "own"), c = connected(SOCK_STREAM, "own");
 		EXPECT(c, -1);
 		EXPECT(listen(s, 1), 0);

@@ -151,6 +151,8 @@ sleep 1
 held h7 -- s calm 777
 ok "another connection goes on beside a flood" cell -- pingpong s calm 1000
 is "$(field flooder .state)" running "the flood stopped for want of room"
+is "$(field flooder '.site | .dir == "site" and .connected == 1 and .listening == 0 and .bytes_sent > 100000 and .bytes_sent < 10000000')" \
+	true "inspect shows the connection"
 used=$(awk '/VmRSS/ { print $2 }' "/proc/$(field flooder .monitor_pid)/status")
 result $((used > 20000)) "and is not kept by the monitor: $used kB"
 for pid in "${pids[@]}"; do

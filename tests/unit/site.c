@@ -171,7 +171,8 @@ static int accepted(int *ret_fd) /* slot 1 */
 
 static void test_paths(void)
 {
-	static const char *const bad[] = {"", "/", "tmp/s", "/tmp", "/tmp/", "/tmp/../etc/x", "/tmp/./x", "/tmp//x", "/etc/x", "/tmpx/y", "/tmp/x/", "/tmp/.."};
+	static const char *const bad[] = {
+		"", "/", "tmp/s", "/tmp", "/tmp/", "/tmp/../etc/x", "/tmp/./x", "/tmp//x", "/etc/x", "/tmpx/y", "/tmp/x/", "/tmp/.."};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		fresh();
 		q_path = bad[i];
@@ -267,8 +268,8 @@ static void test_identity(void)
 
 static void test_names_folder(void)
 {
-	static const char *const bad[] = {"x", "1 0 1 755 0 0 0 0 01", "1 1 1 99999999 0 0 0 0 01", "1 1 1 755 0 0 0 0 0", "1 1 1 755 0 0 0 0 xy",
-		"2 1 1 755 0 0 0 0 01", "/etc/passwd"};
+	static const char *const bad[] = {"x", "1 0 1 755 0 0 0 0 01", "1 1 1 99999999 0 0 0 0 01", "1 1 1 755 0 0 0 0 0",
+		"1 1 1 755 0 0 0 0 xy", "2 1 1 755 0 0 0 0 01", "/etc/passwd"};
 	fresh();
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		symlinkat(bad[i], m.site->folder.names, "=tmp=bad");
