@@ -93,7 +93,9 @@ void inet_port_for_each(int protocol, void (*fn)(struct inet_socket *s, void *ar
 int inet4_create(int type, int protocol, struct socket **ret);
 int inet6_create(int type, int protocol, struct socket **ret);
 int tcp_create(int family, int protocol, struct socket **ret);
-/* An ICMP message says that packets of this TCP connection don't arrive: `error` as Linux maps it, fatal only while connecting. */
-void tcp_icmp_error(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port, uint32_t seq, int error);
+/* An ICMP message says that packets of this TCP connection don't arrive: `error` as Linux maps it, fatal only while connecting.
+ * EMSGSIZE: the path takes packets of `mtu` bytes. */
+void tcp_icmp_error(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port, uint32_t seq, int error,
+	unsigned mtu);
 
 #endif

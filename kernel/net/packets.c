@@ -12,6 +12,7 @@
 #include "lwip/prot/icmp6.h"
 #include "lwip/raw.h"
 
+#define MTU_MIN6    1280u
 #define QUOTE_BYTES 8u /* of the transport header that an ICMP error quotes at least */
 
 static struct raw_pcb *pcbs[256];
@@ -151,8 +152,8 @@ static uint16_t be16(const uint8_t *b)
 	return (uint16_t)(b[0] << 8 | b[1]);
 }
 
-/* Tells the socket whose packet the ICMP message is about. */
-static void dispatch_error(struct pbuf *p, uint16_t header_len)
+/* Tells the socket whose packet the ICMP message is about. True: lwIP is not to see it, as it would believe any MTU. */
+static bool dispatch_error(struct pbuf *p, uint16_t header_len)
 {
 	bool v6 = ip_current_is_v6();
 	struct datagram_failure f = {.origin = v6 ? SO_EE_ORIGIN_ICMP6 : SO_EE_ORIGIN_ICMP, .offender = *ip_current_src_addr()};
@@ -161,10 +162,13 @@ static void dispatch_error(struct pbuf *p, uint16_t header_len)
 	struct quoted q;
 
 	if (pbuf_copy_partial(p, &h4, sizeof(h4), header_len) != sizeof(h4))
-		return;
+		return false;
 	memcpy(&h6, &h4, sizeof(h6));
+	bool too_big = v6 && h6.type == ICMP6_TYPE_PTB;
+	if (too_big && lwip_ntohl(h6.data) < MTU_MIN6)
+		return true;
 	if (!(v6 ? meaning6(&h6, &f) : meaning4(&h4, &f)) || !decode_quoted(p, (uint16_t)(header_len + sizeof(h4)), v6, &q, &f))
-		return;
+		return too_big;
 	f.type = h4.type;
 	f.code = h4.code;
 	uint16_t local_port = be16(q.header);
@@ -175,7 +179,7 @@ static void dispatch_error(struct pbuf *p, uint16_t header_len)
 		udp_failed(&f, &q.local, local_port, p, data_at);
 		break;
 	case IPPROTO_TCP:
-		tcp_icmp_error(&q.local, local_port, &f.to, f.port, (uint32_t)be16(q.header + 4) << 16 | be16(q.header + 6), f.error);
+		tcp_icmp_error(&q.local, local_port, &f.to, f.port, (uint32_t)be16(q.header + 4) << 16 | be16(q.header + 6), f.error, f.info);
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
@@ -184,6 +188,7 @@ static void dispatch_error(struct pbuf *p, uint16_t header_len)
 		break;
 	}
 	raw_failed(&f, q.protocol, &q.local, p, q.at);
+	return too_big && q.protocol == IPPROTO_TCP;
 }
 
 static bool icmp_checksum_ok(struct pbuf *p, uint16_t header_len)
@@ -221,18 +226,21 @@ static u8_t receive(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip_add
 	struct packet k = current_packet(p);
 	uint16_t header_len = ip_current_header_tot_len();
 	uint8_t protocol = pcb->protocol;
+	bool taken = false;
 
 	if (header_len > p->len)
 		return 0;
 	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) {
 		if (ip_current_is_v6() != (protocol == IPPROTO_ICMPV6) || !icmp_checksum_ok(p, header_len))
 			return 0;
-		dispatch_error(p, header_len);
+		taken = dispatch_error(p, header_len);
 		ping_packet(&k, header_len);
 	}
 	if (wanted[protocol])
 		raw_packet(&k, protocol, header_len);
-	return protocol == IPPROTO_UDP ? receive_udp(p, &k, header_len) : 0;
+	if (taken)
+		pbuf_free(p);
+	return taken ? 1 : protocol == IPPROTO_UDP ? receive_udp(p, &k, header_len) : 0;
 }
 
 static int take(uint8_t protocol)

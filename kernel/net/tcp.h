@@ -10,6 +10,7 @@
 
 #include "kernel/net/inet.h"
 
+#include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
 
 #define TICK_NS         (TCP_TMR_INTERVAL * 1000000ull)
@@ -131,6 +132,10 @@ size_t tcp_unsent(const struct tcp_socket *s);
 
 /* --- tcp_passt.c --- */
 void tcp_complete_handshake(struct tcp_socket *s); /* of a connection that has just sent its SYN-ACK */
+
+/* --- tcp_guard.c --- */
+/* Looks at a segment before lwIP does. Not ERR_OK: it is dropped, and answered if it is to be. */
+err_t tcp_guard(struct tcp_socket *s, const struct tcp_hdr *header, unsigned option_bytes, const struct pbuf *data);
 
 /* --- tcp_timeout.c --- */
 /* Sets lwIP's times to Linux's. Not 0: the error with which to give the connection up. */

@@ -374,7 +374,7 @@ static err_t passive_open(u8_t id, struct tcp_pcb_listen *listen, struct tcp_pcb
 	return ERR_OK;
 }
 
-err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, unsigned option_bytes, struct pbuf *p)
 {
 	if (pcb->state == LISTEN) {
 		struct tcp_socket *l = pcb->callback_arg;
@@ -391,6 +391,9 @@ err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
 		struct tcp_socket *s = tcp_ext_arg_get(pcb, ext_id);
 		if (s && s->listener && s->listener->accept_count > s->listener->backlog && !(TCPH_FLAGS(header) & TCP_RST))
 			return ERR_BUF; /* the peer's next try may find room */
+	} else {
+		struct tcp_socket *s = tcp_ext_arg_get(pcb, ext_id);
+		return s ? tcp_guard(s, header, option_bytes, p) : ERR_OK;
 	}
 	return ERR_OK;
 }
@@ -669,16 +672,6 @@ bool tcp_all_sent(void)
 			if (s->orphan && (s->acked < s->written || s->pcb->state == FIN_WAIT_1 || s->pcb->state == LAST_ACK || s->pcb->state == CLOSING))
 				return false;
 	return true;
-}
-
-void tcp_icmp_error(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port, uint32_t seq, int error)
-{
-	struct tcp_socket *s = tcp_lookup(local, local_port, remote, remote_port);
-
-	if (!s || s->state != TCP_CONNECTING || s->listener || seq != s->pcb->lastack)
-		return;
-	tcp_abort_connection(s, false);
-	tcp_set_error(s, error);
 }
 
 int tcp_start(void)

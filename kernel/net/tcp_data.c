@@ -18,6 +18,7 @@
 #define SEGMENT_MAX     64000u /* data in one segment for an interface that cuts */
 #define SUBMIT_MAX      65536u /* between two calls of tcp_output, which searches for the end of the queue each time */
 #define SEND_MIN        65536u /* a send buffer of automatic size is at least that ... */
+#define SEND_FAIR       4096u  /* what each may hold when memory is short */
 #define SEND_MAX        (4u << 20)
 #define WINDOW_MAX      (2u << 20)
 #define WINDOW_MIN      4096u
@@ -39,12 +40,22 @@ static struct list dead_chunks = LIST_INIT(dead_chunks); /* frames may still ref
 
 /* --- the buffer --- */
 
+/* What one connection may hold so that clients that don't read leave room for others. */
+static size_t fair_share(void)
+{
+	size_t limit = lwip_memory_limit(), spare = limit - vb_min(lwip_memory_used(), limit);
+
+	if (spare > limit / 4)
+		return vb_max((spare - limit / 4) / 4, (size_t)SEND_FAIR);
+	return spare > limit / 8 ? SEND_FAIR : SEND_FAIR / 4;
+}
+
 static size_t send_limit(const struct tcp_socket *s)
 {
-	if (s->send_buffer_set)
-		return s->inet.base.send_buffer;
 	size_t cwnd = s->pcb ? s->pcb->cwnd : 0;
-	return vb_max((size_t)SEND_MIN, vb_min(2 * cwnd, (size_t)SEND_MAX));
+	size_t limit = s->send_buffer_set ? s->inet.base.send_buffer : vb_max((size_t)SEND_MIN, vb_min(2 * cwnd, (size_t)SEND_MAX));
+
+	return vb_min(limit, fair_share());
 }
 
 static size_t waiting_bytes(const struct tcp_socket *s)

@@ -278,7 +278,7 @@ static struct {
 	size_t len;
 	uint8_t *ip;
 } wire[WIRE_MAX];
-static unsigned wire_count, loss, doubling, delay_ms, full;
+static unsigned wire_count, loss, doubling, delay_ms, full, failures;
 
 static unsigned chance(void)
 {
@@ -397,6 +397,7 @@ static void transfer_both_ways(unsigned seed, unsigned losing, unsigned twice, u
 	doubling = twice;
 	delay_ms = late_ms;
 	peer = (struct peer){.una = 1, .next = 1, .end = 1 + STREAM, .got = 1, .window = 10000};
+	fake_failure_rate = failures;
 	uint64_t start = now_ms();
 	while (!ended || received < STREAM || peer.una < peer.end || !peer.fin_got || peer.got <= STREAM + 1 || state_of(s) == 4) {
 		if (sent < STREAM && chance() < 300) {
@@ -453,8 +454,7 @@ static void random_full_interface(void)
 }
 static void random_no_memory(void)
 {
-	tcp_open();
-	fake_failure_rate = 30;
+	failures = 30;
 	transfer_both_ways(7, 20, 0, 3);
 }
 

@@ -24,8 +24,8 @@ uint32_t hook_tcp_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port) hook_tcp_isn(local, local_port, remote, remote_port)
 
 /* A segment for this connection or listener came; not ERR_OK: drop it (kernel/net/tcp.c). */
-err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p);
-#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, option_len, option_1_len, option_2, p) hook_tcp_in(pcb, header, p)
+err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, unsigned option_bytes, struct pbuf *p);
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, option_len, option_1_len, option_2, p) hook_tcp_in(pcb, header, option_1_len, p)
 
 /* A segment of this connection (NULL: of none) is about to go down to IP. Adds no options. */
 uint32_t *hook_tcp_out(struct pbuf *p, struct tcp_pcb *pcb, uint32_t *options);
