@@ -15,7 +15,7 @@ seconds=${NET_SECONDS:-1}
 net_holders=() # processes that hold the namespaces: these end with them, devices included
 declare -A net_host net_pid
 net_paths=() net_all=()
-net_memory=512M net_name=''
+net_memory=512M net_name='' net_mac=02:00:00:00:00:02
 
 net_stop() {
 	[ -z "${net:-}" ] || net_servers_stop
@@ -34,9 +34,9 @@ net_namespace() { # net_namespace: makes one, its holder is the last of net_hold
 		[ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ] && nsenter -t $! -n ip link set lo up 2>/dev/null && break
 		sleep 0.02
 	done
-	# Linux's own default, whatever this host prefers; and many short connections from one client.
+	# No traffic of its own; Linux's own default, whatever this host prefers; and many short connections from one client.
 	nsenter -t $! -n sysctl -q -w net.ipv4.tcp_congestion_control=cubic net.ipv4.tcp_tw_reuse=1 \
-		net.ipv4.ip_local_port_range='1024 65535' 2>/dev/null
+		net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 net.ipv4.ip_local_port_range='1024 65535' 2>/dev/null
 }
 
 net_veth() { # net_veth CLIENT-HOLDER SERVER-HOLDER NAME NETWORK
@@ -63,7 +63,7 @@ net_paths_make() {
 	net_host=([loopback]=127.0.0.1 [veth]=10.76.1.2 [bubblewrap]=10.76.1.2 [user]=127.0.0.1 [gvisor]=10.76.3.2)
 	net_all=(loopback veth user bubblewrap gvisor)
 	if $in_client ip tuntap add dev tap0 mode tap vnet_hdr 2>"$net/err" && $in_client ip address add 10.76.2.1/24 dev tap0 &&
-		$in_client ip link set tap0 up; then
+		$in_client ip neighbour add 10.76.2.2 lladdr $net_mac dev tap0 && $in_client ip link set tap0 up; then
 		net_host[tap]=10.76.2.2
 		net_all+=(tap)
 	else
@@ -100,7 +100,8 @@ net_start() { # net_start PATH IMAGE PORT COMMAND...: in the background
 	veth) run=($in_server $on_server "$@") ;;
 	bubblewrap) run=($in_server $on_server bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --ro-bind "$work" "$work" \
 		--unshare-all --share-net --die-with-parent "$@") ;;
-	tap) run=($in_client $on_server "$vauban" run -m "$net_memory" $net_name --net tap:tap0 --ip 10.76.2.2/24,10.76.2.1 "$image" "${@:2}") ;;
+	tap) run=($in_client $on_server "$vauban" run -m "$net_memory" $net_name --net tap:tap0 --ip 10.76.2.2/24,10.76.2.1 --mac $net_mac \
+		"$image" "${@:2}") ;;
 	user) run=($in_client $on_server "$vauban" run -m "$net_memory" $net_name -p "127.0.0.1:$port:$port" "$image" "${@:2}") ;;
 	# This runsc takes newer kernels' other network namespaces for the first one, by what it sees in /proc/sys/net.
 	gvisor) run=($on_server unshare -m sh -c 'mount -t tmpfs none /proc/sys/net && exec "$@"' sh runsc --root "$net/runsc" --ignore-cgroups

@@ -15,12 +15,18 @@ shown() { grep -qs "$1" "$2"; }
 
 # --- connections ---
 
-hold() { # hold COUNT HOST PORT: in the background until hold_end
+hold() { # hold COUNT HOST PORT: in the background until hold_end; when all are open and answer it returns
 	rm -f hold.in hold.out
 	mkfifo hold.in
 	$client ./net hold "$2" "$3" "$1" <hold.in >hold.out 2>hold.err 8>&- &
 	holder=$!
 	exec 8>hold.in
+	local i
+	for ((i = 0; i < 600; i++)); do
+		shown holding hold.out && return
+		sleep 0.1
+	done
+	return 1
 }
 
 hold_end() { # hold_end NAME: every connection still answers
@@ -41,7 +47,7 @@ connections() { # connections WAY COUNT HOST PORT: to the cell named held
 	eventually "$1: the server listens" $client ./net pingpong "$3" "$4" 0
 	before=$(field held .memory.used)
 	hold "$2" "$3" "$4"
-	eventually "$1: $2 connections are made" shown holding hold.out
+	result $? "$1: $2 connections are made" "$(cat hold.err)"
 	after=$(field held .memory.used)
 	[ $(((after - before) / $2)) -lt 3500 ]
 	result $? "$1: a connection takes less than 3,500 bytes of the cell" "$before, then $after"
@@ -62,8 +68,11 @@ if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
 	disown $! # bash is not to report that it was killed
 	client="nsenter -t $! -n"
 	sleep 0.3
-	if $client ip link set lo up && $client ip tuntap add dev tap0 mode tap vnet_hdr && $client ip address add 10.76.2.1/24 dev tap0; then
-		$client "$vauban" run -d --name held -m 64M --net tap:tap0 --ip 10.76.2.2/24 ./net serve 80 >/dev/null
+	# What the host says on its own would wake up the cell: IPv6, and asking whether its neighbour is still there.
+	$client sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null
+	if $client ip link set lo up && $client ip tuntap add dev tap0 mode tap vnet_hdr && $client ip address add 10.76.2.1/24 dev tap0 &&
+		$client ip neighbour add 10.76.2.2 lladdr 02:00:00:00:00:02 dev tap0; then
+		$client "$vauban" run -d --name held -m 64M --net tap:tap0 --ip 10.76.2.2/24 --mac 02:00:00:00:00:02 ./net serve 80 >/dev/null
 		connections tap 10000 10.76.2.2 80
 	else
 		skip "connections over a tap" "no tap device can be made here"
@@ -85,6 +94,7 @@ if command -v vde_switch >/dev/null; then
 	switch=$(mktemp -d /tmp/vde.XXXXXX) # a short name: it is a socket's
 	chmod 755 "$switch"
 	vde_switch -s "$switch/s" -m 666 -M "$switch/m" -n $((cells + 8)) -d -p "$switch/pid" >/dev/null
+	eventually "a switch runs" test -s "$switch/pid"
 	pids+=("$(cat "$switch/pid")")
 	mkfifo go
 	exec 9<>go
