@@ -17,9 +17,12 @@ static void fault_window(struct vm_area *v, uint64_t page, bool absent, uint64_t
 	unsigned scattered = absent && v->a.end - v->a.start >= SCATTER_AREA && pages_free() > pages_total() / 4 * 3 ? SCATTER_PAGES : WINDOW_MIN_PAGES;
 	unsigned pages = up || down ? vb_min(v->window_pages * 2, WINDOW_MAX_PAGES) : scattered;
 	uint64_t bytes = pages * VB_PAGE_SIZE, start = page, end = page + bytes;
-	bool adjoins = up || down;
+	bool adjoins = up || down, small = absent && v->a.end - v->a.start <= SMALL_AREA;
 
-	if (down) {
+	if (small) {
+		start = v->a.start;
+		end = v->a.end;
+	} else if (down) {
 		end = page + VB_PAGE_SIZE;
 		start = end > bytes ? end - bytes : 0;
 	} else if (!up && absent) {
@@ -52,8 +55,8 @@ static int map_anonymous(struct mm *mm, struct vm_area *v, uint64_t page, uint64
 		if (!run)
 			return -ENOMEM;
 	}
-	return extent_map(mm, start, end - start, EXTENT_OWN, page_offset(run), v->a.prot,
-		v->filling && pages_in(end - start) >= POPULATE_MIN_PAGES);
+	bool populate = page_was_used(run) || (v->filling && pages_in(end - start) >= POPULATE_MIN_PAGES);
+	return extent_map(mm, start, end - start, EXTENT_OWN, page_offset(run), v->a.prot, populate);
 }
 
 static int fault_anonymous(struct mm *mm, struct vm_area *v, uint64_t page)

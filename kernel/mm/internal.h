@@ -14,6 +14,7 @@
  * cell's memory are free: the cell counts the whole window, and the host gives it as soon as its neighbour was touched. */
 #define SCATTER_AREA (16ull << 20)
 #define SCATTER_PAGES 64u
+#define SMALL_AREA (64ull << 10)        /* an anonymous area up to this is served by one fault */
 #define POPULATE_MIN_PAGES 32u         /* from here on the host makes its page tables at once */
 #define EAGER_COPY_MAX (24ull << 10)   /* a writable private file mapping up to this is copied when it is made */
 #define EAGER_ANONYMOUS_MAX (32ull << 10) /* as is a small anonymous one, the top of a stack and the start of a growing heap */

@@ -184,6 +184,11 @@ struct page *page_alloc_run(uint64_t count, bool zero)
 	return page;
 }
 
+bool page_was_used(const struct page *run)
+{
+	return !run->zero;
+}
+
 struct page *page_alloc(unsigned order, bool zero)
 {
 	return order > PAGE_MAX_ORDER ? NULL : page_alloc_run(frames(order), zero);

@@ -16,6 +16,7 @@ struct page; /* descriptor of one frame */
 struct page *page_alloc(unsigned order, bool zero);
 /* The same for any count of contiguous frames up to 2^PAGE_MAX_ORDER. */
 struct page *page_alloc_run(uint64_t count, bool zero);
+bool page_was_used(const struct page *run); /* just allocated, zeroed: the host has these frames already */
 void page_ref(struct page *page);
 void page_unref(struct page *page); /* frees at zero; big free runs go back to the host */
 unsigned page_refs(const struct page *page);
