@@ -84,7 +84,8 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	EXPECT_ERR(splice(fd, 0, p[1], 0, 10, 0), EPIPE);
 	v[0] = (struct iovec){b, 10};
-	EXPECT(preadv2(fd, v, 1, 0, RWF_NOWAIT), 6);
+	ssize_t now = preadv2(fd, v, 1, 0, RWF_NOWAIT);
+	EXPECT_TRUE(now == 6 || (now == -1 && errno == EOPNOTSUPP)); /* some of Linux's file systems can't */
 	int z[2];
 	pipe(z);
 	EXPECT_ERR(preadv2(z[0], v, 1, -1, RWF_NOWAIT), EAGAIN);
