@@ -340,6 +340,8 @@ static long netlink_receive(struct socket *s, struct socket_message *ret)
 		ret->out_flags |= MSG_TRUNC;
 	put_name(ret->name, m->port, group_mask(m->group));
 	ret->name_len = sizeof(struct sockaddr_nl);
+	if (netlink_option(n, NETLINK_PKTINFO))
+		control_add(ret, SOL_NETLINK, NETLINK_PKTINFO, &m->group, sizeof(m->group));
 	ret->has_creds = n->base.pass_creds;
 	ret->creds = (struct k_ucred){0};
 	if (!(ret->flags & MSG_PEEK)) {

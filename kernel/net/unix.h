@@ -52,7 +52,11 @@ struct unix_message {
 	struct unix_name *name;     /* referenced, of the sender when it sent; NULL: none */
 	struct rights *rights;
 	struct k_ucred creds;
-	size_t charge, len, offset; /* offset: bytes of a stream already read */
+	size_t charge, len;
+	union {
+		size_t offset;    /* of a stream: bytes already read */
+		uint64_t time_ns; /* of a packet: when it came, if the receiver wants to know (SO_TIMESTAMP); else 0 */
+	};
 	uint8_t data[];
 };
 

@@ -102,6 +102,8 @@ void unix_deliver(struct unix_socket *to, struct unix_message *m)
 {
 	if (to->remote)
 		return site_forward(to, m);
+	if (to->base.timestamp && to->base.type != SOCK_STREAM)
+		m->time_ns = now_realtime_ns();
 	list_push_back(&to->messages, &m->node);
 	to->message_count++;
 	to->message_bytes += m->len;
@@ -289,6 +291,8 @@ static int receive_extras(struct unix_socket *u, struct unix_message *m, struct 
 	} else if (u->base.type != SOCK_STREAM) {
 		ret->name_len = 0;
 	}
+	if (u->base.type != SOCK_STREAM && m->time_ns)
+		control_add_timestamp(&u->base, ret, m->time_ns);
 	ret->has_creds = u->base.pass_creds;
 	ret->creds = m->creds;
 	if (!m->rights)
