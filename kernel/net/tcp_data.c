@@ -13,7 +13,7 @@
 #include <asm/signal.h>
 #include <asm/socket.h>
 
-#define CHUNK_BYTES     65536u
+#define CHUNK_BYTES     69632u /* 17 pages, of which glue.c keeps some */
 #define CHUNK_SMALL     1984u  /* for writes that others may follow */
 #define SEGMENT_MAX     64000u /* data in one segment for an interface that cuts */
 #define SUBMIT_MAX      65536u /* between two calls of tcp_output, which searches for the end of the queue each time */
@@ -423,8 +423,11 @@ static void report_read(struct tcp_socket *s, size_t n)
 	uint32_t most = s->window > s->received_bytes ? s->window - (uint32_t)s->received_bytes : 0;
 	if (pcb->rcv_wnd + open > most)
 		open = most > pcb->rcv_wnd ? most - pcb->rcv_wnd : 0;
-	for (; open; open -= vb_min(open, 0xffffu))
-		tcp_recved(pcb, (u16_t)vb_min(open, 0xffffu));
+	if (!open)
+		return;
+	/* At once, though lwIP's function takes 16 bits: it acknowledges each time. */
+	pcb->rcv_wnd += open - vb_min(open, 0xffffu);
+	tcp_recved(pcb, (u16_t)vb_min(open, 0xffffu));
 }
 
 static void append(struct tcp_socket *s, struct pbuf *p, unsigned room)
@@ -580,7 +583,7 @@ long tcp_receive_message(struct socket *base, struct socket_message *m)
 	}
 	if (done && s->pcb && !peek) {
 		/* One that answers sends its acknowledgement with the answer. */
-		if (!s->received && !s->interactive && s->pcb->flags & TF_ACK_DELAY) {
+		if (!s->received && !s->interactive && done < 2l * s->wire_mss && s->pcb->flags & TF_ACK_DELAY) {
 			tcp_ack_now(s->pcb);
 			tcp_output(s->pcb);
 		}
