@@ -476,7 +476,8 @@ static void receive_buffer(struct interface *f, uint8_t *frame, size_t len)
 	struct received *r = f->buffer;
 
 	f->buffer = NULL;
-	lwip_shrink(r, (size_t)(frame + len - (uint8_t *)r));
+	if (len < f->buffer_bytes / 2)
+		lwip_shrink(r, (size_t)(frame + len - (uint8_t *)r));
 	r->pbuf.custom_free_function = received_free;
 	struct pbuf *p = pbuf_alloced_custom(PBUF_RAW, (u16_t)(len - ETHER_BYTES), PBUF_REF, &r->pbuf, frame + ETHER_BYTES, (u16_t)(len - ETHER_BYTES));
 	deliver(f, frame, p);

@@ -8,7 +8,12 @@
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
 
+#define LARGE_BYTES (17ul * VB_PAGE_SIZE) /* a frame of 64 KiB and its headers */
+#define LARGE_KEPT  32u
+
 static size_t used_bytes, limit_bytes;
+static struct list large_free = LIST_INIT(large_free);
+static unsigned large_count;
 
 _Noreturn void lwip_panic(const char *what)
 {
@@ -29,11 +34,34 @@ size_t lwip_memory_used(void)
 	return used_bytes;
 }
 
+/* Buffers of 64 KiB come and go with each frame of bulk data. The page allocator would give such runs to the host and have them
+ * cleared again each time: some are kept. */
+static void *large_get(void)
+{
+	struct list *l = large_free.next;
+
+	if (!large_count)
+		return kmalloc(LARGE_BYTES);
+	list_remove(l);
+	large_count--;
+	used_bytes -= LARGE_BYTES;
+	return l;
+}
+
+static bool large_put(void *p)
+{
+	if (kmalloc_size(p) != LARGE_BYTES || large_count >= LARGE_KEPT || used_bytes > limit_bytes / 4)
+		return false;
+	list_push_front(&large_free, p);
+	large_count++;
+	return true; /* and counts as used */
+}
+
 void *lwip_malloc(size_t size)
 {
 	if (size > lwip_memory_limit() - vb_min(used_bytes, limit_bytes))
 		return NULL;
-	void *p = kmalloc(size);
+	void *p = size > LARGE_BYTES / 2 && size <= LARGE_BYTES ? large_get() : kmalloc(size);
 	if (p)
 		used_bytes += kmalloc_size(p);
 	return p;
@@ -52,6 +80,8 @@ void *lwip_calloc(size_t count, size_t size)
 void lwip_free(void *p)
 {
 	if (!p)
+		return;
+	if (large_put(p))
 		return;
 	used_bytes -= kmalloc_size(p);
 	kfree(p);
