@@ -209,7 +209,10 @@ void site_release(struct unix_socket *u, bool unread)
 	ends[VB_SITE_SLOT(e->id)] = NULL;
 	e->remote->site = NULL;
 	e->remote->dead = true;
+	unix_disconnect(e->remote); /* no program will close it */
 	unix_unref(e->remote);
+	if (e->partial)
+		unix_name_unref(e->partial->name);
 	kfree(e->partial);
 	kfree(e);
 }
