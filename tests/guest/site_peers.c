@@ -1,6 +1,6 @@
 /* Two programs that talk over named unix sockets in a folder: `site-peers FOLDER server` and `site-peers FOLDER client`. They
  * keep step over a control connection. Run by tests/system/site.t natively and in two cells of a site; all checks hold in both.
- * Further roles, for site.t: hold, try, mesh, rights, pingpong, flood (see main).
+ * Further roles, for site.t: hold, try, mesh, rights, pingpong, churn, flood, sink (see main).
  */
 #include "guest.h"
 
@@ -991,6 +991,19 @@ static int flood(const char *name, int megabytes)
 	return n != 0;
 }
 
+/* Connects, has something echoed, closes; again and again. */
+static int churn(const char *name, int count)
+{
+	int done = 0;
+	for (int i = 0; i < count; i++) {
+		int fd = connected(SOCK_STREAM, name);
+		done += send(fd, buffer, 500, 0) == 500 && recv(fd, buffer, 500, MSG_WAITALL) == 500;
+		close(fd);
+	}
+	printf("%d\n", done);
+	return 0;
+}
+
 static int sink(const char *name)
 {
 	int s = bound(SOCK_STREAM, name);
@@ -1018,6 +1031,8 @@ int main(int argc, char **argv)
 		return pingpong(type, name, atoi(argv[5]));
 	if (strcmp(role, "flood") == 0)
 		return flood(argv[3], atoi(argv[4]));
+	if (strcmp(role, "churn") == 0)
+		return churn(argv[3], atoi(argv[4]));
 	if (strcmp(role, "sink") == 0)
 		return sink(argv[3]);
 	signal(SIGPIPE, SIG_IGN);

@@ -155,6 +155,14 @@ is "$(field flooder '.site | .dir == "site" and .connected == 1 and .listening =
 	true "inspect shows the connection"
 used=$(awk '/VmRSS/ { print $2 }' "/proc/$(field flooder .monitor_pid)/status")
 result $((used > 20000)) "and is not kept by the monitor: $used kB"
+
+# --- nothing grows ---
+held h8 --name churned -- s churn 777
+is "$(cell -- churn churn 500)" 500 "500 connections"
+before=$(field churned .memory.used)
+is "$(cell -- churn churn 3000)" 3000 "3000 more"
+result $(($(field churned .memory.used) > before + 100000)) "the cell has not grown from $before: $(field churned .memory.used)"
+is "$(field churned '.site | "\(.bound) \(.connected) \(.bytes_received)"')" "1 0 1750000" "and nothing is connected any more"
 for pid in "${pids[@]}"; do
 	end "$pid"
 done
