@@ -469,7 +469,9 @@ static uint64_t clock_need(const struct tcp_socket *s, uint64_t now)
 		return 0;
 	if (p->state == FIN_WAIT_2)
 		return p->flags & TF_RXCLOSED ? now + FIN_WAIT_NS : NO_DEADLINE;
-	if (s->written > s->submitted && !s->no_room)
+	if (s->no_room) /* tcp_room() looks for it among the hot ones */
+		return 0;
+	if (s->written > s->submitted)
 		need = s->cork_deadline_ns ? s->cork_deadline_ns : 0;
 	if (s->fin_wanted && !s->fin_sent)
 		need = 0;

@@ -255,6 +255,7 @@ void tcp_push(struct tcp_socket *s)
 {
 	struct tcp_pcb *pcb = s->pcb;
 
+	s->no_room = false;
 	if (s->fin_sent || (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
 		return;
 	/* After a loss the window may be smaller than a segment that was cut for a larger one. */
