@@ -61,9 +61,9 @@ static bool ask(struct p9_inode *i, uint64_t pos, size_t more_than)
 /* Waits for what was asked for. False if another task does. */
 static bool settle(void)
 {
+	if (ahead.call.task) /* it may have been woken and not run yet: the call is still its own */
+		return false;
 	if (ahead.pending && !ahead.call.done) {
-		if (ahead.call.task)
-			return false;
 		ahead.call.task = current;
 		p9_wait(&ahead.call);
 		ahead.call.task = NULL;
