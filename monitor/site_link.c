@@ -44,19 +44,17 @@ void site_watch(struct site *s, struct site_socket *k, uint32_t events)
 	site_watch_fd(s, k->fd, events, SITE_WATCH_SOCKET, k->id);
 }
 
-void site_event_send(struct monitor *m, uint32_t id, const struct vb_site_frame *f, const void *data, size_t len)
+/* A frame and what follows it. */
+static void event_send(struct monitor *m, uint32_t id, const void *frame, size_t len)
 {
-	static char event[sizeof(*f) + VB_SITE_NAME_MAX + VB_SITE_PIECE_MAX];
-	memcpy(event, f, sizeof(*f));
-	if (len)
-		memcpy(event + sizeof(*f), data, len);
-	if (message_send(m, VB_MSG_SITE_EVENT, id, event, sizeof(*f) + len) < 0)
+	if (message_send(m, VB_MSG_SITE_EVENT, id, frame, len) < 0)
 		tender_condemn(m, "does not read what it is sent");
 }
 
 static void tell(struct monitor *m, uint32_t id, uint32_t kind, uint32_t value)
 {
-	site_event_send(m, id, &(struct vb_site_frame){.kind = kind, .value = value}, NULL, 0);
+	struct vb_site_frame f = {.kind = kind, .value = value};
+	event_send(m, id, &f, sizeof(f));
 }
 
 /* --- queues to the host --- */
@@ -333,7 +331,7 @@ static bool take_frame(struct monitor *m, struct site_socket *k)
 		return false;
 	}
 	m->site->bytes_received += len;
-	site_event_send(m, k->id, &f, site_packet + sizeof(f), len);
+	event_send(m, k->id, site_packet, (size_t)n);
 	return true;
 }
 
@@ -358,11 +356,12 @@ static bool take_datagram(struct monitor *m, struct site_socket *k)
 	k->credit--;
 	f.credit = 0;
 	m->site->bytes_received += len - f.name_len;
-	const char *at = site_packet + sizeof(f);
+	char *at = site_packet; /* each piece has its frame before it, over what has been sent */
 	do {
 		size_t piece = len - f.name_len > VB_SITE_PIECE_MAX ? VB_SITE_PIECE_MAX + f.name_len : len;
 		f.value = piece < len ? VB_SITE_MORE : 0;
-		site_event_send(m, k->id, &f, at, piece);
+		memcpy(at, &f, sizeof(f));
+		event_send(m, k->id, at, sizeof(f) + piece);
 		at += piece;
 		len -= piece;
 		f.name_len = 0;

@@ -66,7 +66,6 @@ enum site_watch { SITE_WATCH_SOCKET = 0, SITE_WATCH_PENDING = 1, SITE_WATCH_LING
 struct site_socket *site_socket_of(struct site *s, uint32_t id);
 int site_host_socket(uint32_t type); /* of the host, for sockets of that type in cells */
 socklen_t site_address(const struct site *s, uint64_t file, struct sockaddr_un *ret);
-void site_event_send(struct monitor *m, uint32_t id, const struct vb_site_frame *f, const void *data, size_t len);
 
 /* site_link.c */
 void site_watch(struct site *s, struct site_socket *k, uint32_t events);
