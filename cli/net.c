@@ -52,9 +52,10 @@ static void parse_net(struct net_request *r, char *text)
 				cli_usage(r->verb, "--net user twice: one is enough, all ports can go to it");
 		n->way = NET_USER;
 		n->host_loopback = strcmp(where, "loopback") == 0;
-		if (colon && !n->host_loopback)
-			cli_usage(r->verb, "\"--net %s\": user takes nothing but user:loopback, which lets the cell reach servers on the host's 127.0.0.1",
-				text);
+		n->direct = strcmp(where, "direct") == 0;
+		if (colon && !n->host_loopback && !n->direct)
+			cli_usage(r->verb, "\"--net %s\": there are user:loopback, which lets the cell reach servers on the host's 127.0.0.1, and "
+					   "user:direct, without checks between cell and passt", text);
 	} else if (len == 3 && strncmp(text, "tap", 3) == 0) {
 		n->way = NET_TAP;
 		if (!*where || strlen(where) > 15 || strchr(where, '/'))

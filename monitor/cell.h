@@ -42,7 +42,7 @@ struct monitor_net {
 	int tender_fd; /* for the tender: -1 once it has it */
 	struct vb_boot_net boot;
 	struct net_relay *relay; /* NULL: the descriptor is the network's own */
-	bool guarded;       /* the gateway is the host's loopback, for answers only */
+	bool guarded;       /* what the cell sends is checked: it calls nobody on the host's loopback */
 	bool started;       /* VB_MSG_NET_START came */
 	int far_fd;         /* the other end of tender_fd, until there is a helper; -1: none */
 	char interface6[16]; /* of the host, for passt; "": no IPv6 */

@@ -103,8 +103,8 @@ static void flow_touch(struct flow *e, enum firewall_way way, const struct decod
 {
 	e->answered |= way != e->starter;
 	if (d->protocol == IP_TCP) {
-		e->closing |= (uint8_t)(d->tcp_flags & (TCP_FIN | TCP_RST));
-		e->expires_ns = now + (e->closing ? 120 : e->answered ? 24 * 3600 : 60) * SECONDS;
+		e->closing |= (uint8_t)(d->tcp_flags & TCP_RST ? 3 : d->tcp_flags & TCP_FIN ? 1 << way : 0);
+		e->expires_ns = now + (e->closing == 3 ? 120 : e->answered ? 24 * 3600 : 60) * SECONDS;
 	} else {
 		e->expires_ns = now + (e->answered ? 180 : 60) * SECONDS;
 	}

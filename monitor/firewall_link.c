@@ -131,12 +131,24 @@ static bool stays_on_link(const struct firewall *f, const uint8_t *ip6)
 	return false;
 }
 
+/* Who listens to which groups: switches want to know, and passt learns the cell's link-local address from it. */
+static enum firewall_drop judge_listener(const struct firewall *f, enum firewall_way way, const struct decoded *d)
+{
+	if (d->hop_limit != 1 || !stays_on_link(f, d->destination))
+		return FIREWALL_MALFORMED;
+	if (way == FIREWALL_OUT && (d->icmp_type == 130 || !is_own_or_none(f, true, d->source)))
+		return d->icmp_type == 130 ? FIREWALL_LINK : FIREWALL_SPOOFED;
+	return FIREWALL_PASS;
+}
+
 enum firewall_drop link_judge_nd(struct firewall *f, enum firewall_way way, const struct decoded *d)
 {
 	uint8_t type = d->icmp_type;
 	bool out = way == FIREWALL_OUT;
-	if (type == 137 || (type >= 130 && type <= 132) || type == 143)
-		return FIREWALL_LINK; /* redirects; who listens to which group is of no use behind a firewall */
+	if ((type >= 130 && type <= 132) || type == 143)
+		return judge_listener(f, way, d);
+	if (type == 137)
+		return FIREWALL_LINK; /* a redirect */
 	if (type < ND_ROUTER_SOLICIT || type > ND_ADVERT)
 		return LINK_NOT_CONCERNED;
 	if (d->hop_limit != 255 || d->payload[1] != 0) /* from beyond a router */

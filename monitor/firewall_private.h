@@ -30,7 +30,8 @@ struct flow {
 	struct flow_key key;
 	int64_t expires_ns; /* 0: free */
 	uint8_t starter;    /* enum firewall_way */
-	uint8_t answered, closing;
+	uint8_t answered;
+	uint8_t closing; /* who has sent its last: a bit by enum firewall_way */
 };
 
 #define PREFIXES_MAX 8u

@@ -92,7 +92,7 @@ int net_wait(struct monitor *m, struct vb_error *err)
 	for (unsigned i = 0; i < m->net_count; i++) {
 		struct monitor_net *n = &m->net[i];
 		int r = !n->helper ? 0 : n->options->way == NET_VDE ? vde_wait(m, n, err) : passt_wait(m, n, err);
-		if (r == 0 && relay_wanted(m, n))
+		if (r == 0 && relay_wanted(m, n) && !(n->boot.flags & VB_NET_LAZY))
 			r = relay_start(m, n, err);
 		if (r < 0)
 			return r;
@@ -191,7 +191,8 @@ void net_start_request(struct monitor *m, uint32_t tag, const void *payload, siz
 	if (!n || !(n->boot.flags & VB_NET_LAZY) || n->started)
 		return tender_condemn(m, "wants network %u started, which is not to be", tag);
 	n->started = true;
-	if (passt_start(m, n, &err) < 0) {
+	if ((relay_wanted(m, n) && relay_start(m, n, &err) < 0) || passt_start(m, n, &err) < 0) {
+		relay_release(n);
 		fd_close(&n->far_fd); /* the cell sees that nobody is there */
 		net_say(m, true, "no network for the cell: %s", err.text);
 	}

@@ -27,6 +27,7 @@ struct net_interface {
 	enum net_way way;
 	const char *where;  /* the tap's name, the switch's path */
 	bool host_loopback; /* user: the gateway's address is the host's 127.0.0.1 */
+	bool direct;        /* user: nothing between the cell and passt */
 	bool has_mac, has4, has6;
 	uint8_t mac[6];
 	uint8_t prefix4, prefix6;

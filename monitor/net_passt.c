@@ -172,7 +172,7 @@ static void make_arguments(struct monitor *m, struct monitor_net *n, struct argu
 	add_address(a, 2, "--dns-forward", AF_INET, dns);
 	snprintf(a->text[3], sizeof(a->text[3]), "%u", n->boot.prefix4);
 	add(a, "--netmask", a->text[3]);
-	if (!n->options->host_loopback && !n->guarded)
+	if (!n->options->host_loopback && !relay_wanted(m, n))
 		add(a, "--no-map-gw", NULL);
 	/* An interface by name: without one passt insists on a default route, which it does not need when told the addresses. */
 	if (n->boot.prefix6) {
@@ -199,6 +199,9 @@ int passt_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 		return r;
 	a.count = 0;
 	make_arguments(m, n, &a);
+	/* passt sends without waiting, but when the socket takes only a part of a frame it sends the rest by a call that must wait:
+	 * if that can't, the rest is lost, and the cell can't tell frames apart any more. */
+	fcntl(n->far_fd, F_SETFL, 0);
 	r = helper_spawn(m, n, path, a.at, n->far_fd, true, err);
 	fd_close(&n->far_fd); /* only passt holds it now: when it ends, the cell sees it */
 	return r;
@@ -213,9 +216,6 @@ int passt_open(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return vb_error_errno(err, "can't make a socket for passt");
-	/* passt sends without waiting, but when the socket takes only a part of a frame it sends the rest by a call that must wait:
-	 * if that can't, the rest is lost, and the cell can't tell frames apart any more. */
-	fcntl(pair[1], F_SETFL, 0);
 	for (unsigned i = 0; i < 2; i++)
 		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
 			setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -224,10 +224,10 @@ int passt_open(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 	n->boot.kind = VB_NET_STREAM;
 	n->boot.flags = VB_NET_PASST;
 	n->boot.mtu = NET_STREAM_MTU;
-	/* Who calls from the host's loopback appears as the gateway, and passt leads answers to UDP back only while the gateway's
-	 * address leads there for everybody: the relay sees to it that nothing but answers goes there. */
-	for (unsigned i = 0; i < m->options->net->forward_count; i++)
-		n->guarded |= m->options->net->forward[i].udp && !n->options->host_loopback;
+	/* passt takes what it is told: a frame that says it is 4 GB long, a call to 127.0.0.1, which is the host's. So the relay looks
+	 * first. Who calls from the host's loopback appears as the gateway, and answers to UDP find back only while the gateway's
+	 * address leads there for everybody: the relay lets nothing but answers go there. */
+	n->guarded = !n->options->direct;
 	if (m->options->net->forward_count)
 		return passt_start(m, n, err);
 	n->boot.flags |= VB_NET_LAZY;

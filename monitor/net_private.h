@@ -35,7 +35,7 @@ int vde_wait(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 
 /* net_relay.c */
 bool relay_wanted(const struct monitor *m, const struct monitor_net *n);
-/* Takes n->tender_fd as the far side and puts the cell's new one there. */
+/* Between the two ends that there are, tender_fd and what was to be its other end; of a lazy network not before it starts. */
 int relay_start(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 void relay_release(struct monitor_net *n);
 void relay_report(const struct monitor_net *n, json_t *json);

@@ -247,7 +247,7 @@ static struct firewall *make_firewall(struct monitor *m, struct monitor_net *n)
 		.has4 = b->prefix4,
 		.has6 = b->prefix6,
 		.prefix6 = b->prefix6,
-		.guard = n->guarded};
+		.guard = n->options->way == NET_USER && !n->options->host_loopback};
 	uint64_t seed;
 	memcpy(link.guard4, b->gateway4, 4);
 	memcpy(link.guard6, b->gateway6, 16);
@@ -279,9 +279,15 @@ int relay_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 	for (unsigned i = 0; i < 2; i++)
 		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
 			setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	r->far = n->tender_fd;
-	r->cell = pair[0];
-	n->tender_fd = pair[1];
+	if (n->far_fd >= 0) { /* the cell has its end */
+		r->cell = n->far_fd;
+		r->far = pair[0];
+		n->far_fd = pair[1];
+	} else {
+		r->far = n->tender_fd;
+		r->cell = pair[0];
+		n->tender_fd = pair[1];
+	}
 	r->way[FIREWALL_OUT].direction = FIREWALL_OUT;
 	r->way[FIREWALL_OUT].from = r->way[FIREWALL_IN].to = r->cell;
 	r->way[FIREWALL_IN].direction = FIREWALL_IN;

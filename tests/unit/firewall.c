@@ -277,6 +277,13 @@ static void test_link(void)
 	CHECK(judge(FIREWALL_OUT) == FIREWALL_LINK); /* the cell is no router */
 	p[0] = 137;
 	CHECK(judge(FIREWALL_OUT) == FIREWALL_LINK);
+	p[0] = 143; /* groups that the cell listens to, to neighbours */
+	CHECK(judge(FIREWALL_OUT) == FIREWALL_MALFORMED);
+	frame[14 + 7] = 1;
+	CHECK(judge(FIREWALL_OUT) == FIREWALL_PASS);
+	p[0] = 130;
+	CHECK(judge(FIREWALL_OUT) == FIREWALL_LINK); /* it asks nobody */
+	frame[14 + 7] = 255;
 	p[0] = 136;
 	p[24] = 2;
 	inet_pton(AF_INET6, OWN6, p + 8);
