@@ -9,6 +9,7 @@
 #include "kernel/net/lwip/glue.h"
 #include "kernel/net/lwip/hooks.h"
 #include "kernel/net/net.h"
+#include "kernel/net/netlink.h"
 #include "kernel/net/tcp.h"
 #include "kernel/platform/platform.h"
 
@@ -109,6 +110,12 @@ bool interface_passt(const struct netif *netif)
 	return f && (f->boot->flags & VB_NET_PASST);
 }
 
+/* Its address, or whether it is up. */
+static void changed(struct netif *netif)
+{
+	netlink_interface_changed(netif_get_index(netif), true);
+}
+
 /* The other end has gone, for good. */
 static void set_gone(struct interface *f)
 {
@@ -122,6 +129,8 @@ static void set_gone(struct interface *f)
 	}
 	f->waiting_bytes = 0;
 	netif_set_link_down(&f->netif);
+	wait_queue_wake(&interface_room, POLL_OUT | POLL_WRNORM);
+	netlink_interface_changed(netif_get_index(&f->netif), false);
 }
 
 /* --- sending --- */
@@ -707,6 +716,7 @@ static int add(unsigned at)
 		return -ENOMEM;
 	}
 	interfaces[interface_count++] = f;
+	netif_set_status_callback(&f->netif, changed);
 	netif_set_hostname(&f->netif, vb_boot_string(boot, boot->hostname));
 	if (!netif_default)
 		netif_set_default(&f->netif);

@@ -61,7 +61,7 @@ void answer_flush(struct netlink_answer *a)
 		return;
 	if (a->error || !m->len)
 		kfree(m);
-	else if (queue_message(a->to, m))
+	else if (m->group = a->group, queue_message(a->to, m))
 		a->error = -ENOBUFS;
 }
 
@@ -81,7 +81,7 @@ void answer_begin(struct netlink_answer *a, unsigned type, const void *header, s
 	struct nlmsghdr *h = answer_room(a, NLMSG_LENGTH(NLMSG_ALIGN(header_len)));
 	if (!h)
 		return;
-	*h = (struct nlmsghdr){.nlmsg_type = (uint16_t)type, .nlmsg_flags = (uint16_t)a->flags, .nlmsg_seq = a->seq, .nlmsg_pid = a->to->port};
+	*h = (struct nlmsghdr){.nlmsg_type = (uint16_t)type, .nlmsg_flags = (uint16_t)a->flags, .nlmsg_seq = a->seq, .nlmsg_pid = a->group ? 0 : a->to->port};
 	memcpy(NLMSG_DATA(h), header, header_len);
 }
 

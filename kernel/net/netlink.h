@@ -43,6 +43,7 @@ static inline bool netlink_option(const struct netlink_socket *n, unsigned optio
 struct netlink_answer {
 	struct netlink_socket *to;
 	uint32_t seq, flags; /* flags of each message: NLM_F_MULTI ... */
+	uint32_t group;      /* 0: an answer; else told to that group */
 	struct netlink_message *datagram;
 	size_t message; /* where the open message starts */
 	int error;
@@ -56,7 +57,11 @@ void answer_flush(struct netlink_answer *a);
 
 void netlink_for_each(void (*fn)(struct netlink_socket *n, void *arg), void *arg);
 
-/* netlink_route.c. 0: answered, or nothing to answer. -errno: to be said in an NLMSG_ERROR. */
+/* netlink_route.c: what an interface is now, and perhaps its addresses, for those who listen to groups of NETLINK_ROUTE. Only
+ * queues and wakes. */
+void netlink_interface_changed(unsigned index, bool addresses);
+
+/* 0: answered, or nothing to answer. -errno: to be said in an NLMSG_ERROR. */
 int netlink_route_request(struct netlink_socket *n, const struct nlmsghdr *h);
 
 #endif

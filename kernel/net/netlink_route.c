@@ -1,5 +1,5 @@
 /* NETLINK_ROUTE: links, addresses, routes and neighbours of the cell, to be read. What the cell has is given from outside:
- * changes answer EPERM. Owns nothing. A request's lengths were checked against its datagram; nothing else in it is trusted.
+ * changes answer EPERM, and are told to the groups that are about links and addresses. Owns nothing. A request's lengths were checked against its datagram; nothing else in it is trusted.
  */
 #include "kernel/net/link.h"
 #include "kernel/net/netlink.h"
@@ -369,4 +369,46 @@ int netlink_route_request(struct netlink_socket *n, const struct nlmsghdr *h)
 		if (requests[i].type == h->nlmsg_type)
 			return answer(&r, i);
 	return -EOPNOTSUPP;
+}
+
+/* --- to groups --- */
+
+static bool listens(const struct netlink_socket *n, unsigned group)
+{
+	return n->groups >> (group - 1) & 1;
+}
+
+struct change {
+	unsigned index;
+	bool addresses;
+};
+
+static void tell(struct netlink_socket *n, void *arg)
+{
+	const struct change *c = arg;
+	static const struct {
+		unsigned group;
+		int family;
+	} kinds[] = {{RTNLGRP_IPV4_IFADDR, AF_INET}, {RTNLGRP_IPV6_IFADDR, AF_INET6}};
+	struct netlink_answer a = {.to = n, .group = RTNLGRP_LINK};
+	struct link_address i;
+	struct link l;
+
+	if (!link_get(c->index, &l))
+		return;
+	if (listens(n, RTNLGRP_LINK))
+		put_link(&a, &l, 0);
+	answer_flush(&a);
+	for (unsigned k = 0; c->addresses && k < VB_ARRAY_LEN(kinds); k++) {
+		a.group = kinds[k].group;
+		for (unsigned at = 0; listens(n, a.group) && link_address_get(at, kinds[k].family, &i); at++)
+			if (i.index == l.index)
+				put_address(&a, &i);
+		answer_flush(&a);
+	}
+}
+
+void netlink_interface_changed(unsigned index, bool addresses)
+{
+	netlink_for_each(tell, &(struct change){index, addresses});
 }
