@@ -19,7 +19,7 @@ static int remove_cell(int cells_fd, struct cell *cell, void *arg)
 	}
 	if (cell->alive && cell_destroy(cell, &err) < 0)
 		return cli_fail(&err, 1);
-	registry_remove(cells_fd, cell->name);
+	registry_forget(cells_fd, cell->name, cell->dir_fd); /* unless another did, and the name is in use again */
 	return 0;
 }
 

@@ -110,12 +110,25 @@ static int claim_folder(int cells_fd, const char *name, int *ret_dir_fd)
 	return -EBUSY;
 }
 
-/* Removes the record of a foreground cell whose monitor is gone, under its lock, so that nobody claims the name meanwhile. */
+/* Whether the folder has no monitor and is still the one of its name; if so, nobody can claim or remove it until it is closed. */
+static bool lock_dead(int dir_fd, int wait)
+{
+	struct stat st;
+	return flock(dir_fd, LOCK_EX | wait) == 0 && fstat(dir_fd, &st) == 0 && st.st_nlink > 0;
+}
+
+void registry_forget(int cells_fd, const char *name, int dir_fd)
+{
+	if (lock_dead(dir_fd, 0)) /* others only look at it, shortly */
+		registry_remove(cells_fd, name);
+}
+
+/* Removes the record of a foreground cell whose monitor is gone. */
 static bool remove_leftover(int cells_fd, const char *name)
 {
 	bool ended, leftover = false;
 	int dir = openat(cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+	if (dir >= 0 && lock_dead(dir, LOCK_NB)) {
 		json_t *record = cell_record(dir, &ended);
 		leftover = !json_is_true(json_object_get(record, "detached"));
 		json_decref(record);

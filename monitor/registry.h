@@ -27,6 +27,8 @@ int registry_claim(int cells_fd, const char *wanted, const char *program, char *
 bool registry_is_free(int dir_fd);
 /* Removes the cell's folder and what its monitor may have left. The caller knows that no monitor is there. */
 void registry_remove(int cells_fd, const char *name);
+/* The same where others may do so, too, and the name may be in use again: of the folder that dir_fd is, or nothing. */
+void registry_forget(int cells_fd, const char *name, int dir_fd);
 /* Removes some of the foreground cells whose monitors were killed: bounded work, called by each run. */
 void registry_sweep(int cells_fd);
 
