@@ -690,6 +690,14 @@ static void set_addresses6(struct interface *f)
 		netif_ip6_addr_set_state(&f->netif, slot, IP6_ADDR_PREFERRED);
 }
 
+/* There is, or will be, a gateway. */
+static bool leads_on(struct netif *netif)
+{
+	const struct vb_boot_net *b = interface_of(netif)->boot;
+
+	return b->flags & VB_NET_DHCP || b->gateway4[0] || b->gateway6[0];
+}
+
 static int add(unsigned at)
 {
 	struct interface *f = kzalloc(sizeof(*f));
@@ -718,7 +726,8 @@ static int add(unsigned at)
 	interfaces[interface_count++] = f;
 	netif_set_status_callback(&f->netif, changed);
 	netif_set_hostname(&f->netif, vb_boot_string(boot, boot->hostname));
-	if (!netif_default)
+	/* The first interface that leads anywhere. */
+	if (!netif_default || (!leads_on(netif_default) && leads_on(&f->netif)))
 		netif_set_default(&f->netif);
 	set_addresses6(f);
 	netif_set_up(&f->netif);
