@@ -176,14 +176,36 @@ bool inet_port_may_listen(const struct inet_socket *s)
 	return true;
 }
 
+/* Where to begin to look for a port towards a peer: unpredictable for others, and one further each time, so that ports in use
+ * are not met before all have been used (RFC 6056, algorithm 4). */
+static uint32_t *next_towards(const struct inet_socket *s)
+{
+	static uint32_t next[64];
+	static uint64_t secret;
+	uint64_t h = secret;
+
+	if (!secret) {
+		random_bytes(next, sizeof(next));
+		random_bytes(&secret, sizeof(secret));
+		h = secret |= 1;
+	}
+	for (unsigned i = 0; i < (IP_IS_V4_VAL(s->remote) ? 1 : 4); i++) {
+		h = (h ^ ip_2_ip6(&s->remote)->addr[i]) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 32;
+	}
+	h = (h ^ s->remote_port) * 0x9e3779b97f4a7c15ull;
+	return &next[h >> 58];
+}
+
 int inet_port_connect(int protocol, struct inet_socket *s, bool (*taken)(struct inet_socket *s, uint16_t port))
 {
 	struct port_table *t = table_get(protocol);
-	uint16_t port = random_ephemeral();
+	uint32_t *next = next_towards(s);
 
 	if (!t)
 		return -ENOMEM;
-	for (unsigned tries = 0; tries <= PORT_LAST_EPHEMERAL - PORT_FIRST_EPHEMERAL; tries++, port = next_ephemeral(port)) {
+	for (unsigned tries = 0; tries <= PORT_LAST_EPHEMERAL - PORT_FIRST_EPHEMERAL; tries++) {
+		uint16_t port = (uint16_t)(PORT_FIRST_EPHEMERAL + (*next)++ % (PORT_LAST_EPHEMERAL - PORT_FIRST_EPHEMERAL + 1));
 		struct inet_port *p = find(t, port);
 		if (p && (!p->ephemeral || taken(s, port)))
 			continue;
