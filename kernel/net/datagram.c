@@ -60,6 +60,12 @@ bool datagram_matches(const struct datagram_socket *d, const ip_addr_t *from, co
 
 /* --- queues --- */
 
+static void wake(struct datagram_socket *d, unsigned events)
+{
+	wait_queue_wake(&d->inet.wait, events);
+	file_signal_io(d->inet.base.file);
+}
+
 static struct datagram *datagram_make(const struct packet *k)
 {
 	struct datagram *g = kmalloc(sizeof(*g));
@@ -75,7 +81,7 @@ static struct datagram *datagram_make(const struct packet *k)
 
 void datagram_queue(struct datagram_socket *d, const struct packet *k)
 {
-	struct datagram *g = d->charged < d->inet.base.receive_buffer && !(d->shut & SHUT_READ) ? datagram_make(k) : NULL;
+	struct datagram *g = d->charged < d->inet.base.receive_buffer ? datagram_make(k) : NULL;
 
 	if (!g) {
 		d->dropped++;
@@ -87,7 +93,7 @@ void datagram_queue(struct datagram_socket *d, const struct packet *k)
 	g->dropped = d->dropped;
 	d->charged += g->charge;
 	list_push_back(&d->messages, &g->node);
-	wait_queue_wake(&d->inet.wait, POLL_IN | POLL_RDNORM);
+	wake(d, POLL_IN | POLL_RDNORM);
 }
 
 /* A copy of what the error is about, behind its transport header. */
@@ -131,7 +137,7 @@ void datagram_failed(struct datagram_socket *d, const struct datagram_failure *f
 		return;
 	if (f->origin != SO_EE_ORIGIN_LOCAL)
 		d->inet.base.error = f->error;
-	wait_queue_wake(&d->inet.wait, POLL_ERR | POLL_IN | POLL_OUT);
+	wake(d, POLL_ERR | POLL_IN | POLL_OUT);
 }
 
 int datagram_send_error(struct datagram_socket *d)
@@ -383,6 +389,6 @@ int datagram_shutdown(struct socket *s, int how)
 	struct datagram_socket *d = datagram_of(s);
 
 	d->shut |= how;
-	wait_queue_wake(&d->inet.wait, POLL_IN | POLL_OUT | POLL_HUP | POLL_RDHUP);
+	wake(d, POLL_IN | POLL_OUT | POLL_HUP | POLL_RDHUP);
 	return d->connected ? 0 : -ENOTCONN;
 }

@@ -1,5 +1,6 @@
 /* Less common sides of datagram sockets: many datagrams in one send, sources of groups, dropped datagrams, shared ports, when and
  * for whom something came. */
+#define _GNU_SOURCE
 #include "inet.h"
 
 #include <linux/netlink.h>
@@ -201,6 +202,42 @@ static void devices(void)
 	close(t);
 }
 
+static volatile int signals;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	signals++;
+}
+
+static void halves(void)
+{
+	unsigned port;
+	int s = bound(SOCK_DGRAM, "127.0.0.1", &port), t = socket(AF_INET, SOCK_DGRAM, 0);
+
+	signal(SIGIO, on_signal);
+	EXPECT(fcntl(s, F_SETOWN, getpid()), 0);
+	EXPECT(fcntl(s, F_SETFL, O_ASYNC), 0);
+	EXPECT(send_to(t, "1", 1, "127.0.0.1", port), 1);
+	EXPECT(arrives(s, POLLIN) & POLLIN, POLLIN);
+	EXPECT_TRUE(signals > 0);
+	EXPECT(fcntl(s, F_SETFL, 0), 0);
+	EXPECT(recv(s, buf, 10, 0), 1);
+	EXPECT_ERR(shutdown(s, SHUT_RD), ENOTCONN); /* and yet */
+	EXPECT(events_of(s), POLLIN | POLLRDHUP | POLLOUT);
+	EXPECT(recv(s, buf, 10, 0), 0);
+	EXPECT_ERR(recv(s, buf, 10, MSG_DONTWAIT), EAGAIN);
+	EXPECT(send_to(t, "late", 4, "127.0.0.1", port), 4); /* still comes */
+	EXPECT(recv(s, buf, 10, 0), 4);
+	EXPECT_ERR(shutdown(t, SHUT_WR), ENOTCONN);
+	EXPECT_ERR(send_to(t, "x", 1, "127.0.0.1", port), EPIPE);
+	EXPECT(connect_to(s, "127.0.0.1", port), 0);
+	EXPECT(shutdown(s, SHUT_RDWR), 0);
+	EXPECT(events_of(s) & POLLHUP, POLLHUP);
+	close(s);
+	close(t);
+}
+
 static void unix_times(void)
 {
 	struct msghdr m;
@@ -244,6 +281,7 @@ int main(void)
 	dropped();
 	shared_port();
 	devices();
+	halves();
 	unix_times();
 	netlink_groups();
 	return guest_done();
