@@ -6,7 +6,7 @@
 #include "kernel/net/site.h"
 
 #define SITE_DEV      0x10u        /* of no other file system: nothing can be linked across */
-#define SITE_POSITION (1ull << 62) /* readdir: the site's names after the folder's own */
+#define SITE_POSITION (1ull << 63) /* readdir: after any of the folder's own, which hosts may choose up to there */
 #define LIST_BYTES    60000u
 
 struct site_inode {

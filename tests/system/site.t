@@ -178,6 +178,44 @@ wait
 is "$(cat mesh.* | sort -n | grep -c 'wrong 0, missing 0')" $cells "$cells cells, all to all, streams and datagrams"
 [ "$(cat mesh.* | grep -c 'wrong 0, missing 0')" = $cells ] || cat mesh.* | grep -v 'wrong 0, missing 0' | sed 's/^/# /' | head
 
+# --- names as files, also beside those of a volume ---
+cat >one.py <<'END'
+import socket, os
+os.chdir('/tmp'); s = socket.socket(socket.AF_UNIX); s.bind('relative'); s.listen(1)
+os.mkdir('sub'); d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); d.bind('/tmp/sub/deep')
+print(sorted(os.listdir('/tmp')), os.listdir('/tmp/sub'), flush=True)
+c, name = s.accept(); print(name, d.recvfrom(100)); c.close()
+END
+cat >two.py <<'END'
+import socket, os, errno
+def error(f, *arguments):
+    try: f(*arguments)
+    except OSError as e: return errno.errorcode[e.errno]
+s = socket.socket(socket.AF_UNIX); s.bind('/tmp/mine'); s.connect('/tmp/relative')
+d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); d.sendto(b'x', '/tmp/sub/deep')
+open('/tmp/plain', 'w').close()
+print(s.getpeername(), error(os.link, '/tmp/mine', '/tmp/l'), error(os.rename, '/tmp/mine', '/tmp/plain'))
+os.chmod('/tmp/relative', 0o711); os.chown('/tmp/relative', 0, 0); os.utime('/tmp/relative')
+print(oct(os.stat('/tmp/relative').st_mode), sorted(set(os.listdir('/tmp')) - {'sub'}))
+os.rename('/tmp/mine', '/tmp/relative'); print(sorted(set(os.listdir('/tmp')) - {'sub'}))
+os.unlink('/tmp/relative'); os.unlink('/tmp/sub/deep') if os.path.exists('/tmp/sub') else 0
+END
+v run -u 0:0 /usr/bin/python3 -c '' # makes the image
+for volume in "" "-v volume:/tmp" --read-only; do
+	rm -rf volume site6 one
+	mkdir volume
+	# shellcheck disable=SC2086
+	v run -w / -u 0:0 $volume -v .:/w --site site6 /usr/bin/python3 /w/one.py >one &
+	eventually "bound: $volume" shown deep one
+	# shellcheck disable=SC2086
+	is "$(v run -w / -u 0:0 $volume -v .:/w --site site6 /usr/bin/python3 /w/two.py)" "relative EXDEV EXDEV
+0o140711 ['mine', 'plain', 'relative']
+['plain', 'relative']" "seen from another cell: $volume"
+	wait $!
+	is "$(cat one)" "['relative', 'sub'] ['deep']
+/tmp/mine (b'x', None)" "and from the first: $volume"
+done
+
 # --- the command line ---
 is "$(v run --site site2 ./peers /tmp try s nothing)" "connect ENOENT
 unlink ENOENT" "/tmp is the default"
