@@ -27,7 +27,6 @@ static struct tcp_socket *socket_new(int family)
 	s->keep_idle_s = 7200;
 	s->keep_interval_s = 75;
 	s->keep_count = 9;
-	s->low_at = -1;
 	return s;
 }
 

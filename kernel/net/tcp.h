@@ -65,6 +65,7 @@ struct tcp_socket {
 	uint64_t written, submitted, acked, small_end; /* small_end: behind the last segment that was not full */
 	bool fin_wanted, fin_sent, more; /* more: MSG_MORE said that the end is not to be sent alone */
 	bool no_room;                    /* waits for the interface */
+	bool no_memory;                  /* a send found none */
 	bool wants_space;                /* somebody found the buffer full: to be told when it is not */
 	bool interactive;                /* it answers what it receives: acknowledgements can wait for that */
 	uint64_t cork_deadline_ns;       /* when what is held back goes anyway; 0: nothing is */
@@ -73,7 +74,9 @@ struct tcp_socket {
 	/* options */
 	bool nodelay, cork;
 	uint32_t keep_idle_s, keep_interval_s, keep_count, user_timeout_ms;
-	int32_t linger2_s, syn_count, defer_accept_s, max_segment, window_clamp, low_at;
+	int32_t linger2_s, syn_count, defer_accept_s, max_segment, window_clamp;
+	uint32_t low_at;       /* TCP_NOTSENT_LOWAT; 0: none */
+	uint64_t fin_wait_ns;  /* until when a closed socket waits for its peer to close, too; 0: not yet */
 	uint64_t probe_ns;  /* when to probe a closed window; 0: it is open */
 	uint64_t stuck_ns;  /* since when nothing gets through; 0: something does */
 	uint8_t probes;     /* sent since the window closed */
@@ -103,6 +106,7 @@ void tcp_clock_set(uint64_t now_ns);
 unsigned tcp_wire_mss(const uint8_t *ip, const uint8_t *tcp, unsigned mtu);
 void tcp_room(void); /* interfaces take frames again */
 void tcp_answered(void); /* an interface has an answer to interface_ask() */
+void tcp_memory_back(void); /* to those with no_memory */
 bool tcp_all_sent(void); /* no connection of a closed socket has anything left to send */
 void tcp_abort_connection(struct tcp_socket *s, bool reset); /* s->pcb is gone afterwards, no callback is called */
 void tcp_free_socket(struct tcp_socket *s);
@@ -128,6 +132,7 @@ void tcp_take(struct tcp_socket *s, struct pbuf *p); /* data came */
 void tcp_drop_data(struct tcp_socket *s);
 void tcp_frames_left(void); /* no frame refers to data any more: free what was acknowledged */
 void tcp_set_window(struct tcp_socket *s);
+uint32_t tcp_window_limit(const struct tcp_socket *s);
 size_t tcp_unsent(const struct tcp_socket *s);
 
 /* --- tcp_passt.c --- */

@@ -13,12 +13,13 @@
 #define BUCKETS        2048u
 #define WIRE_MSS_MIN   88u /* smaller ones only waste memory and time: a peer may not ask for them */
 #define INITIAL_SEGMENTS 10u /* the congestion window at first, as on Linux (RFC 6928) */
-#define FIN_WAIT_NS    (TCP_FIN_WAIT_TIMEOUT * 1000000ull)
+#define FIN_WAIT_S     60 /* net.ipv4.tcp_fin_timeout */
 
 static struct tcp_socket **table; /* BUCKETS */
 static uint64_t secret[4];        /* table, sequence numbers */
 static struct list hot = LIST_INIT(hot), later = LIST_INIT(later), time_wait = LIST_INIT(time_wait);
 static unsigned time_wait_count;
+static uint64_t later_ns = NO_DEADLINE; /* not after the first deadline in `later`; may be of one that has left */
 static uint64_t tick_ns; /* when the last tick was */
 static u8_t ext_id;
 static bool answered; /* tcp_passt.c waits for that */
@@ -365,6 +366,7 @@ static err_t passive_open(u8_t id, struct tcp_pcb_listen *listen, struct tcp_pcb
 	if (l->max_segment)
 		pcb->mss = s->wire_mss = (u16_t)vb_min((int)pcb->mss, l->max_segment);
 	s->state = TCP_CONNECTING;
+	s->connected_ns = now_monotonic_ns();
 	s->listener = l;
 	list_push_back(&l->half_open, &s->accept_node);
 	l->half_open_count++;
@@ -372,6 +374,14 @@ static err_t passive_open(u8_t id, struct tcp_pcb_listen *listen, struct tcp_pcb
 	s->listed = true;
 	tcp_apply_options(s);
 	return ERR_OK;
+}
+
+/* TCP_DEFER_ACCEPT: the acknowledgement that would make the connection waits for the first data. */
+static bool deferred(const struct tcp_socket *s, struct tcp_hdr *header, const struct pbuf *p)
+{
+	if (!s->listener || !s->listener->defer_accept_s || p->tot_len || TCPH_FLAGS(header) & (TCP_RST | TCP_FIN | TCP_SYN))
+		return false;
+	return now_monotonic_ns() - s->connected_ns < (uint64_t)s->listener->defer_accept_s * NSEC_PER_SEC;
 }
 
 err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, unsigned option_bytes, struct pbuf *p)
@@ -389,6 +399,8 @@ err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, unsigned option_b
 		}
 	} else if (pcb->state == SYN_RCVD) {
 		struct tcp_socket *s = tcp_ext_arg_get(pcb, ext_id);
+		if (s && deferred(s, header, p))
+			return ERR_BUF;
 		if (s && s->listener && s->listener->accept_count > s->listener->backlog && !(TCPH_FLAGS(header) & TCP_RST))
 			return ERR_BUF; /* the peer's next try may find room */
 	} else {
@@ -439,7 +451,17 @@ static u8_t demultiplex(void *arg, struct raw_pcb *raw, struct pbuf *p, const ip
 
 uint32_t *hook_tcp_out(struct pbuf *p, struct tcp_pcb *pcb, uint32_t *options)
 {
-	if (!pcb || p->tot_len <= 1000)
+	if (!pcb)
+		return options;
+	struct tcp_hdr *header = p->payload;
+	const struct tcp_socket *s = pcb->state == LISTEN ? NULL : tcp_ext_arg_get(pcb, ext_id);
+	uint8_t *mss = (uint8_t *)(header + 1);
+	if (s && s->max_segment && TCPH_FLAGS(header) & TCP_SYN && mss[0] == LWIP_TCP_OPT_MSS &&
+		(mss[2] << 8 | mss[3]) > s->max_segment) { /* TCP_MAXSEG is what the peer is told, too */
+		mss[2] = (uint8_t)(s->max_segment >> 8);
+		mss[3] = (uint8_t)s->max_segment;
+	}
+	if (p->tot_len <= 1000)
 		return options;
 	struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
 	if (n && n->mtu && p->tot_len + (IP_IS_V4_VAL(pcb->remote_ip) ? 20u : 40u) > n->mtu && interface_offload(n))
@@ -468,7 +490,7 @@ static uint64_t clock_need(const struct tcp_socket *s, uint64_t now)
 	if (p->state != ESTABLISHED && p->state != CLOSE_WAIT && p->state != FIN_WAIT_2)
 		return 0;
 	if (p->state == FIN_WAIT_2)
-		return p->flags & TF_RXCLOSED ? now + FIN_WAIT_NS : NO_DEADLINE;
+		return s->orphan ? s->fin_wait_ns : NO_DEADLINE;
 	if (s->no_room) /* tcp_room() looks for it among the hot ones */
 		return 0;
 	if (s->written > s->submitted)
@@ -504,6 +526,7 @@ static void choose_clock(struct tcp_socket *s)
 		put_where(s, TCP_HOT, &hot);
 	} else {
 		s->deadline_ns = need;
+		later_ns = vb_min(later_ns, need);
 		put_where(s, TCP_LATER, &later);
 	}
 }
@@ -545,7 +568,18 @@ void tcp_touch(struct tcp_socket *s)
 		return;
 	if (s->fresh)
 		set_up(s);
-	int error = tcp_patience(s, now_monotonic_ns());
+	uint64_t now = now_monotonic_ns();
+	int error = tcp_patience(s, now);
+	if (s->orphan && pcb->state == FIN_WAIT_2) { /* TCP_LINGER2; lwIP's own time is shorter */
+		if (!s->fin_wait_ns)
+			s->fin_wait_ns = s->linger2_s < 0 ? now : now + (uint64_t)(s->linger2_s ? s->linger2_s : FIN_WAIT_S) * NSEC_PER_SEC;
+		pcb->tmr = tcp_ticks;
+		if (now >= s->fin_wait_ns) {
+			tcp_abort_connection(s, s->linger2_s < 0);
+			tcp_free_socket(s);
+			return;
+		}
+	}
 	if (error) {
 		give_up(s, error);
 		return;
@@ -617,9 +651,15 @@ void tcp_settle(void)
 
 static void run_due(uint64_t now)
 {
-	list_for_each_safe(s, next, &later, struct tcp_socket, node)
-		if (s->deadline_ns <= now)
-			put_where(s, TCP_HOT, &hot);
+	if (later_ns <= now) {
+		later_ns = NO_DEADLINE;
+		list_for_each_safe(s, next, &later, struct tcp_socket, node) {
+			if (s->deadline_ns <= now)
+				put_where(s, TCP_HOT, &hot);
+			else
+				later_ns = vb_min(later_ns, s->deadline_ns);
+		}
+	}
 	while (!list_empty(&time_wait)) {
 		struct tcp_socket *s = list_first(&time_wait, struct tcp_socket, node);
 		if (s->deadline_ns > now)
@@ -651,8 +691,8 @@ uint64_t tcp_tick_deadline(uint64_t now)
 {
 	uint64_t deadline = list_empty(&hot) ? NO_DEADLINE : tick_ns + TICK_NS;
 
-	list_for_each(s, &later, struct tcp_socket, node)
-		deadline = vb_min(deadline, s->deadline_ns);
+	if (!list_empty(&later))
+		deadline = vb_min(deadline, later_ns);
 	if (!list_empty(&time_wait))
 		deadline = vb_min(deadline, list_first(&time_wait, struct tcp_socket, node)->deadline_ns);
 	return deadline;
@@ -665,6 +705,16 @@ void tcp_room(void)
 			s->no_room = false;
 			tcp_touch(s);
 		}
+}
+
+void tcp_memory_back(void)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct tcp_socket *s = table[i]; s; s = s->hash_next)
+			if (s->no_memory) {
+				s->no_memory = false;
+				tcp_wake(s, POLL_OUT | POLL_WRNORM);
+			}
 }
 
 bool tcp_all_sent(void)

@@ -36,6 +36,7 @@ struct tcp_chunk {
 	uint8_t data[];
 };
 
+static bool memory_wanted; /* some connection has no_memory */
 static struct list dead_chunks = LIST_INIT(dead_chunks); /* frames may still refer to them */
 
 /* --- the buffer --- */
@@ -72,7 +73,9 @@ bool tcp_writable(const struct tcp_socket *s)
 {
 	size_t limit = send_limit(s), used = waiting_bytes(s);
 
-	return used < limit && limit - used >= used / 2;
+	if (s->low_at && tcp_unsent(s) >= s->low_at)
+		return false;
+	return !s->no_memory && used < limit && limit - used >= used / 2;
 }
 
 static void chunk_free(struct tcp_chunk *c)
@@ -86,6 +89,10 @@ void tcp_frames_left(void)
 	list_for_each_safe(c, next, &dead_chunks, struct tcp_chunk, node) {
 		list_remove(&c->node);
 		lwip_free(c);
+	}
+	if (memory_wanted && lwip_memory_used() < lwip_memory_limit() / 4 * 3) {
+		memory_wanted = false;
+		tcp_memory_back();
 	}
 }
 
@@ -120,9 +127,13 @@ static struct tcp_chunk *chunk_with_room(struct tcp_socket *s, size_t want)
 	if (c && c->used < c->size)
 		return c;
 	size_t size = vb_min(vb_max(want, (size_t)CHUNK_SMALL - sizeof(*c)), CHUNK_BYTES - sizeof(*c));
-	c = lwip_malloc(sizeof(*c) + size);
-	if (!c)
+	/* The last eighth is for acknowledgements to come in, without which nothing would ever be freed. */
+	bool full = lwip_memory_used() + size > lwip_memory_limit() / 8 * 7;
+	c = full ? NULL : lwip_malloc(sizeof(*c) + size);
+	if (!c) {
+		s->no_memory = memory_wanted = true;
 		return NULL;
+	}
 	*c = (struct tcp_chunk){.start = s->written, .size = (unsigned)(kmalloc_size(c) - sizeof(*c))};
 	list_push_back(&s->chunks, &c->node);
 	return c;
@@ -284,6 +295,8 @@ void tcp_push(struct tcp_socket *s)
 		if (e != ERR_OK)
 			break;
 	}
+	if (s->low_at)
+		tcp_space(s);
 	if (s->fin_wanted)
 		send_fin(s);
 }
@@ -380,15 +393,20 @@ long tcp_send(struct socket *base, struct socket_message *m)
 /* --- receiving --- */
 
 /* How much may wait for the program: little at first, and for all if there are many connections. */
+uint32_t tcp_window_limit(const struct tcp_socket *s)
+{
+	uint32_t limit = s->receive_buffer_set ? vb_min(WINDOW_MAX, s->inet.base.receive_buffer) : WINDOW_MAX;
+
+	return s->window_clamp ? vb_min(limit, (uint32_t)s->window_clamp) : limit;
+}
+
 void tcp_set_window(struct tcp_socket *s)
 {
 	struct tcp_pcb *pcb = s->pcb;
 	size_t spare = lwip_memory_limit() - vb_min(lwip_memory_used(), lwip_memory_limit());
-	uint32_t window = (uint32_t)vb_min(spare / 64, (size_t)WINDOW_START), limit = WINDOW_MAX;
+	uint32_t window = (uint32_t)vb_min(spare / 64, (size_t)WINDOW_START), limit = tcp_window_limit(s);
 
-	if (s->receive_buffer_set)
-		limit = vb_min(limit, s->inet.base.receive_buffer);
-	s->window = vb_max(WINDOW_MIN, vb_min(window, limit));
+	s->window = vb_max(vb_min(WINDOW_MIN, limit), vb_min(window, limit));
 	/* What was announced stays; what is more than the window is not opened again. */
 	uint32_t announced = pcb->rcv_ann_right_edge - pcb->rcv_nxt;
 	pcb->rcv_wnd = vb_max(s->window, (uint32_t)vb_min(announced, (uint32_t)TCP_WND_MAX(pcb)));
@@ -399,7 +417,7 @@ void tcp_set_window(struct tcp_socket *s)
 static void report_read(struct tcp_socket *s, size_t n)
 {
 	struct tcp_pcb *pcb = s->pcb;
-	uint32_t limit = s->receive_buffer_set ? vb_min(WINDOW_MAX, s->inet.base.receive_buffer) : WINDOW_MAX;
+	uint32_t limit = tcp_window_limit(s);
 
 	s->unreported += (uint32_t)n;
 	s->window_read += (uint32_t)n;

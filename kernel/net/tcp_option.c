@@ -30,6 +30,7 @@ enum { STATE_ESTABLISHED = 1, STATE_SYN_SENT, STATE_SYN_RECV, STATE_FIN_WAIT1, S
 	STATE_LAST_ACK, STATE_LISTEN, STATE_CLOSING };
 #define KEEP_TIME_MAX  32767
 #define KEEP_COUNT_MAX 127
+#define WINDOW_CLAMP_MIN 1152 /* half of the least SO_RCVBUF */
 
 void tcp_apply_options(struct tcp_socket *s)
 {
@@ -57,6 +58,8 @@ void tcp_inherit_options(struct tcp_socket *s, const struct tcp_socket *l)
 	s->user_timeout_ms = l->user_timeout_ms;
 	s->linger2_s = l->linger2_s;
 	s->max_segment = l->max_segment;
+	s->window_clamp = l->window_clamp;
+	s->low_at = l->low_at;
 	s->send_buffer_set = l->send_buffer_set;
 	s->receive_buffer_set = l->receive_buffer_set;
 }
@@ -107,10 +110,13 @@ static long set_int(struct tcp_socket *s, int name, int v)
 		s->defer_accept_s = v;
 		return 0;
 	case TCP_WINDOW_CLAMP:
-		s->window_clamp = v;
+		if (!v && s->state != TCP_CLOSED_)
+			return -EINVAL;
+		s->window_clamp = v ? vb_max(v, WINDOW_CLAMP_MIN) : 0;
 		return 0;
 	case TCP_NOTSENT_LOWAT:
-		s->low_at = v;
+		s->low_at = (uint32_t)v;
+		tcp_space(s);
 		return 0;
 	case TCP_FASTOPEN:
 	case TCP_FASTOPEN_CONNECT:
@@ -235,7 +241,7 @@ static int get_int(const struct tcp_socket *s, int name, int *ret)
 		*ret = s->window_clamp;
 		return 0;
 	case TCP_NOTSENT_LOWAT:
-		*ret = s->low_at;
+		*ret = (int)s->low_at;
 		return 0;
 	case TCP_FASTOPEN:
 	case TCP_FASTOPEN_CONNECT:

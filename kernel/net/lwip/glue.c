@@ -44,17 +44,16 @@ static void *large_get(void)
 		return kmalloc(LARGE_BYTES);
 	list_remove(l);
 	large_count--;
-	used_bytes -= LARGE_BYTES;
 	return l;
 }
 
 static bool large_put(void *p)
 {
-	if (kmalloc_size(p) != LARGE_BYTES || large_count >= LARGE_KEPT || used_bytes > limit_bytes / 4)
+	if (kmalloc_size(p) != LARGE_BYTES || large_count >= vb_min((size_t)LARGE_KEPT, limit_bytes / 8 / LARGE_BYTES))
 		return false;
 	list_push_front(&large_free, p);
 	large_count++;
-	return true; /* and counts as used */
+	return true;
 }
 
 void *lwip_malloc(size_t size)
@@ -81,10 +80,9 @@ void lwip_free(void *p)
 {
 	if (!p)
 		return;
-	if (large_put(p))
-		return;
 	used_bytes -= kmalloc_size(p);
-	kfree(p);
+	if (!large_put(p))
+		kfree(p);
 }
 
 void lwip_shrink(void *p, size_t size)
