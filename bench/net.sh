@@ -1,14 +1,15 @@
 # The network part of bench/run, sourced by it: real servers in cells against the same servers natively, driven by their own
-# clients. NET_TURNS=5 NET_SECONDS=1
+# clients. NET_TURNS=5 NET_SECONDS=1 NET_PARTS='http redis bulk echo held'
 #
 # Every path to a server is set up at once and they take turns, client on one core and server on another (with two or more):
 #   loopback    native server, in the client's network namespace
 #   veth        native server, in a namespace of its own
 #   tap         cell with a tap device (checksum and segmentation offload) in the client's namespace
 #   user        cell behind passt: -p, as an ordinary user has it; the client asks 127.0.0.1
+#   direct      the same with --net user:direct: the monitor does not look at the frames
 #   bubblewrap  native server in a sandbox of namespaces, in the network namespace of veth
 #   gvisor      runsc with its own stack, on a veth (where it runs; its ptrace platform, which runs anywhere)
-# Without root there is no namespace to make: loopback, user and bubblewrap (on loopback) only.
+# Without root there is no namespace to make: loopback, user, direct and bubblewrap (on loopback) only.
 
 turns=${NET_TURNS:-5}
 seconds=${NET_SECONDS:-1}
@@ -34,7 +35,7 @@ net_namespace() { # net_namespace: makes one, its holder is the last of net_hold
 		[ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ] && nsenter -t $! -n ip link set lo up 2>/dev/null && break
 		sleep 0.02
 	done
-	# No traffic of its own; Linux's own default, whatever this host prefers; and many short connections from one client.
+	# No traffic of its own; Linux's own default if the host lets namespaces have it; many short connections from one client.
 	nsenter -t $! -n sysctl -q -w net.ipv4.tcp_congestion_control=cubic net.ipv4.tcp_tw_reuse=1 \
 		net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 net.ipv4.ip_local_port_range='1024 65535' 2>/dev/null
 }
@@ -49,8 +50,9 @@ net_veth() { # net_veth CLIENT-HOLDER SERVER-HOLDER NAME NETWORK
 net_paths_make() {
 	if [ "$(id -u)" != 0 ]; then
 		skip "net: veth, tap, gvisor" "only root may make network namespaces here"
-		net_host=([loopback]=127.0.0.1 [user]=127.0.0.1 [bubblewrap]=127.0.0.1)
-		net_all=(loopback user bubblewrap)
+		net_host=([loopback]=127.0.0.1 [user]=127.0.0.1 [direct]=127.0.0.1 [bubblewrap]=127.0.0.1)
+		net_all=(loopback user direct bubblewrap)
+		native=loopback
 		in_client='' in_server='' in_gvisor=''
 		return
 	fi
@@ -60,8 +62,8 @@ net_paths_make() {
 	in_client="nsenter -t ${net_holders[0]} -n" in_server="nsenter -t ${net_holders[1]} -n" in_gvisor="nsenter -t ${net_holders[2]} -n"
 	net_veth "${net_holders[0]}" "${net_holders[1]}" veth1 10.76.1 && net_veth "${net_holders[0]}" "${net_holders[2]}" veth3 10.76.3 &&
 		$in_client ip route add default via 10.76.1.2 || { skip net "no network devices can be made here"; return 1; }
-	net_host=([loopback]=127.0.0.1 [veth]=10.76.1.2 [bubblewrap]=10.76.1.2 [user]=127.0.0.1 [gvisor]=10.76.3.2)
-	net_all=(loopback veth user bubblewrap gvisor)
+	net_host=([loopback]=127.0.0.1 [veth]=10.76.1.2 [bubblewrap]=10.76.1.2 [user]=127.0.0.1 [direct]=127.0.0.1 [gvisor]=10.76.3.2)
+	net_all=(loopback veth user direct bubblewrap gvisor)
 	if $in_client ip tuntap add dev tap0 mode tap vnet_hdr 2>"$net/err" && $in_client ip address add 10.76.2.1/24 dev tap0 &&
 		$in_client ip neighbour add 10.76.2.2 lladdr $net_mac dev tap0 && $in_client ip link set tap0 up; then
 		net_host[tap]=10.76.2.2
@@ -102,6 +104,7 @@ net_start() { # net_start PATH IMAGE PORT COMMAND...: in the background
 		--unshare-all --share-net --die-with-parent "$@") ;;
 	tap) run=($in_client $on_server "$vauban" run -m "$net_memory" $net_name --net tap:tap0 --ip 10.76.2.2/24,10.76.2.1 --mac $net_mac \
 		"$image" "${@:2}") ;;
+	direct) run=($in_client $on_server "$vauban" run -m "$net_memory" --net user:direct -p "127.0.0.1:$port:$port" "$image" "${@:2}") ;;
 	user) run=($in_client $on_server "$vauban" run -m "$net_memory" $net_name -p "127.0.0.1:$port:$port" "$image" "${@:2}") ;;
 	# This runsc takes newer kernels' other network namespaces for the first one, by what it sees in /proc/sys/net.
 	gvisor) run=($on_server unshare -m sh -c 'mount -t tmpfs none /proc/sys/net && exec "$@"' sh runsc --root "$net/runsc" --ignore-cgroups
@@ -125,7 +128,7 @@ net_servers_stop() {
 	rm -rf "$net/runsc"
 }
 
-declare -A net_offset=([loopback]=0 [veth]=0 [bubblewrap]=1 [user]=2 [tap]=0 [gvisor]=0)
+declare -A net_offset=([loopback]=0 [veth]=0 [bubblewrap]=1 [user]=2 [direct]=3 [tap]=0 [gvisor]=0)
 net_port() { # net_port PATH
 	echo $((net_base + ${net_offset[$1]}))
 }
@@ -187,7 +190,7 @@ column() { awk -v c="$2" '{ print $c }' "$net/columns.$1" | median; }
 # Rows of one column of the last turns: each cell and sandbox against native servers.
 net_rows() { # net_rows FIGURE COLUMN UNIT TAP-GOAL USER-GOAL METHOD
 	local pair path base goal a b
-	for pair in tap:veth tap:loopback user:loopback bubblewrap:"${native:-veth}" gvisor:veth; do
+	for pair in tap:veth tap:loopback user:loopback direct:loopback bubblewrap:"${native:-veth}" gvisor:veth; do
 		path=${pair%:*} base=${pair#*:}
 		[ -s "$net/columns.$path" ] && [ -s "$net/columns.$base" ] || continue
 		goal=-
@@ -199,7 +202,7 @@ net_rows() { # net_rows FIGURE COLUMN UNIT TAP-GOAL USER-GOAL METHOD
 }
 
 cells_and_natives="loopback veth tap user"
-everything="$cells_and_natives bubblewrap gvisor"
+everything="$cells_and_natives direct bubblewrap gvisor"
 
 # --- lighttpd and wrk ---
 
@@ -290,11 +293,13 @@ bulk_turn() { # bulk_turn PATH OPTION: MB/s
 }
 
 bulk_part() {
+	local natives
+	natives="natively $($in_client sysctl -n net.ipv4.tcp_congestion_control)"
 	net_serve /usr/bin/iperf3 "iperf3 -c %H -p %P -n 1K" /usr/bin/iperf3 -s -p %P
 	net_turns "bulk in" "$everything" bulk_turn ''
-	net_rows "bulk to server" 1 MB/s '>= 0.8' '>= 0.5' "iperf3 -t $seconds, one stream, client to server"
+	net_rows "bulk to server" 1 MB/s '>= 0.8' '>= 0.5' "iperf3 -t $seconds, one stream, client to server; $natives"
 	net_turns "bulk out" "$everything" bulk_turn -R
-	net_rows "bulk from server" 1 MB/s '>= 0.8' '>= 0.5' "iperf3 -t $seconds -R, one stream, server to client"
+	net_rows "bulk from server" 1 MB/s '>= 0.8' '>= 0.5' "iperf3 -t $seconds -R, one stream, server to client; $natives"
 	net_servers_stop
 }
 
@@ -374,7 +379,7 @@ held_part() {
 }
 
 net_part() {
-	local command
+	local command part
 	for command in curl wrk lighttpd redis-server redis-benchmark iperf3 passt jq; do
 		PATH=$PATH:/usr/sbin command -v $command >/dev/null || { skip net "no $command here: make deps"; return; }
 	done
@@ -385,15 +390,9 @@ net_part() {
 	[ "$(nproc)" = 1 ] || on_server="taskset -c 0" on_client="taskset -c 1"
 	net_base=$((20000 + $$ % 10000))
 	net_paths_make || return
-	say "measuring: net: http"
-	http_part
-	say "measuring: net: redis"
-	redis_part
-	say "measuring: net: bulk"
-	bulk_part
-	say "measuring: net: echo"
-	echo_part
-	say "measuring: net: held"
-	held_part
+	for part in ${NET_PARTS:-http redis bulk echo held}; do
+		say "measuring: net: $part"
+		"${part}_part"
+	done
 	net_stop
 }
