@@ -248,6 +248,17 @@ int destination_route(struct datagram_socket *d, const struct socket_message *m,
 	return 0;
 }
 
+/* An interface may still be waiting for its address. Sleeps. */
+static int route_or_wait(struct datagram_socket *d, const struct socket_message *m, struct destination *o)
+{
+	int r = destination_route(d, m, o);
+
+	if (r != -ENETUNREACH)
+		return r;
+	r = inet_wait_configured(m && m->flags & MSG_DONTWAIT);
+	return r ? r : destination_route(d, m, o);
+}
+
 int destination_find(struct datagram_socket *d, const struct socket_message *m, struct destination *ret)
 {
 	int r = decode_name(d, m, ret);
@@ -262,14 +273,14 @@ int destination_find(struct datagram_socket *d, const struct socket_message *m, 
 		ret->to = d->inet.remote;
 		ret->port = d->inet.remote_port;
 	}
-	return destination_route(d, m, ret);
+	return route_or_wait(d, m, ret);
 }
 
 /* Fixes the peer, and the own address if it is open. */
 int datagram_connect_to(struct datagram_socket *d, const ip_addr_t *to, uint16_t port)
 {
 	struct destination o = {.to = *to, .port = port};
-	int r = destination_route(d, NULL, &o);
+	int r = route_or_wait(d, NULL, &o);
 
 	if (r)
 		return r;

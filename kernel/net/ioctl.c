@@ -125,6 +125,8 @@ static long get_by_name(struct socket *s, unsigned cmd, uint64_t arg)
 		return -ENODEV;
 	if (alias)
 		*alias = ':';
+	if (address)
+		link_settle();
 	int e = address ? get_address(cmd, &l, &r) : get_property(cmd, &l, &r);
 	return e ? e : put_user(r, arg);
 }
@@ -139,6 +141,7 @@ static long get_all(uint64_t arg)
 
 	if (get_user(c, arg))
 		return -EFAULT;
+	link_settle();
 	for (unsigned n = 0; link_address_get(n, AF_INET, &a); n++) {
 		struct k_ifreq r = {.number = 0};
 		if (c.buf && c.len - used < (int32_t)sizeof(r))

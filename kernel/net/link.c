@@ -57,6 +57,12 @@ bool link_next(unsigned at_least, struct link *ret)
 	return best;
 }
 
+void link_settle(void)
+{
+	if (!inet_start())
+		inet_wait_configured(false);
+}
+
 bool link_get(unsigned index, struct link *ret)
 {
 	return link_next(index, ret) && ret->index == index;

@@ -59,6 +59,8 @@ struct link_neighbour {
 bool link_get(unsigned index, struct link *ret);      /* false: none */
 bool link_next(unsigned at_least, struct link *ret);  /* the first with at least that index */
 unsigned link_by_name(const char *name);              /* 0: none */
+/* Waits, once, for addresses that are being asked for (DHCP): a program that looks at its start finds them. Sleeps. */
+void link_settle(void);
 /* The n-th, from 0. */
 bool link_address_get(unsigned n, int family, struct link_address *ret);
 bool link_route_get(unsigned n, int family, struct link_route *ret);

@@ -365,6 +365,7 @@ int netlink_route_request(struct netlink_socket *n, const struct nlmsghdr *h)
 	r.family = r.payload[0];
 	if (((h->nlmsg_type - RTM_BASE) & 3) != KIND_GET)
 		return -EPERM;
+	link_settle();
 	for (unsigned i = 0; i < VB_ARRAY_LEN(requests); i++)
 		if (requests[i].type == h->nlmsg_type)
 			return answer(&r, i);
