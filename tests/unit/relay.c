@@ -78,7 +78,7 @@ static void start(bool stream, const char *pcap)
 	for (unsigned i = 0; i < 4; i++)
 		watches[i].fd = -1;
 	socketpair(AF_UNIX, (stream ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_NONBLOCK, 0, pair);
-	*n = (struct monitor_net){.options = &interface, .tender_fd = pair[0],
+	*n = (struct monitor_net){.options = &interface, .tender_fd = pair[0], .far_fd = -1,
 		.boot = {.kind = stream ? VB_NET_STREAM : VB_NET_PACKET, .mtu = 16384, .mac = {2, 0, 0, 0, 0, 1}, .prefix4 = 24, .ip4 = {10, 0, 0, 2}}};
 	far = pair[1];
 	struct vb_error err;
