@@ -37,6 +37,7 @@ struct tcp_chunk {
 };
 
 static bool memory_wanted; /* some connection has no_memory */
+static bool memory_wanted; /* some connection has no_memory */
 static struct list dead_chunks = LIST_INIT(dead_chunks); /* frames may still refer to them */
 
 /* --- the buffer --- */
@@ -46,9 +47,9 @@ static size_t fair_share(void)
 {
 	size_t limit = lwip_memory_limit(), spare = limit - vb_min(lwip_memory_used(), limit);
 
-	if (spare > limit / 4)
-		return vb_max((spare - limit / 4) / 4, (size_t)SEND_FAIR);
-	return spare > limit / 8 ? SEND_FAIR : SEND_FAIR / 4;
+	if (spare > limit / 2)
+		return vb_max((spare - limit / 2) / 2, (size_t)SEND_FAIR);
+	return spare > limit / 4 ? SEND_FAIR : SEND_FAIR / 4;
 }
 
 static size_t send_limit(const struct tcp_socket *s)
@@ -127,8 +128,9 @@ static struct tcp_chunk *chunk_with_room(struct tcp_socket *s, size_t want)
 	if (c && c->used < c->size)
 		return c;
 	size_t size = vb_min(vb_max(want, (size_t)CHUNK_SMALL - sizeof(*c)), CHUNK_BYTES - sizeof(*c));
-	/* The last eighth is for acknowledgements to come in, without which nothing would ever be freed. */
-	bool full = lwip_memory_used() + size > lwip_memory_limit() / 8 * 7;
+	/* Some is kept for acknowledgements to come in, without which nothing would ever be freed, and for who has nothing yet. */
+	size_t limit = lwip_memory_limit();
+	bool full = lwip_memory_used() + size > limit - limit / (waiting_bytes(s) ? 16 : 64);
 	c = full ? NULL : lwip_malloc(sizeof(*c) + size);
 	if (!c) {
 		s->no_memory = memory_wanted = true;
