@@ -66,7 +66,6 @@ struct tcp_socket {
 	bool fin_wanted, fin_sent, more; /* more: MSG_MORE said that the end is not to be sent alone */
 	bool no_room;                    /* waits for the interface */
 	bool no_memory;                  /* a send found none */
-	bool no_memory;                  /* a send found none */
 	bool wants_space;                /* somebody found the buffer full: to be told when it is not */
 	bool interactive;                /* it answers what it receives: acknowledgements can wait for that */
 	uint64_t cork_deadline_ns;       /* when what is held back goes anyway; 0: nothing is */
@@ -107,7 +106,6 @@ void tcp_clock_set(uint64_t now_ns);
 unsigned tcp_wire_mss(const uint8_t *ip, const uint8_t *tcp, unsigned mtu);
 void tcp_room(void); /* interfaces take frames again */
 void tcp_answered(void); /* an interface has an answer to interface_ask() */
-void tcp_memory_back(void); /* to those with no_memory */
 void tcp_memory_back(void); /* to those with no_memory */
 bool tcp_all_sent(void); /* no connection of a closed socket has anything left to send */
 void tcp_abort_connection(struct tcp_socket *s, bool reset); /* s->pcb is gone afterwards, no callback is called */

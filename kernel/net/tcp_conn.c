@@ -20,7 +20,6 @@ static uint64_t secret[4];        /* table, sequence numbers */
 static struct list hot = LIST_INIT(hot), later = LIST_INIT(later), time_wait = LIST_INIT(time_wait);
 static unsigned time_wait_count;
 static uint64_t later_ns = NO_DEADLINE; /* not after the first deadline in `later`; may be of one that has left */
-static uint64_t later_ns = NO_DEADLINE; /* not after the first deadline in `later`; may be of one that has left */
 static uint64_t tick_ns; /* when the last tick was */
 static u8_t ext_id;
 static bool answered; /* tcp_passt.c waits for that */
@@ -706,16 +705,6 @@ void tcp_room(void)
 			s->no_room = false;
 			tcp_touch(s);
 		}
-}
-
-void tcp_memory_back(void)
-{
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct tcp_socket *s = table[i]; s; s = s->hash_next)
-			if (s->no_memory) {
-				s->no_memory = false;
-				tcp_wake(s, POLL_OUT | POLL_WRNORM);
-			}
 }
 
 void tcp_memory_back(void)

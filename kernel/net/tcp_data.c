@@ -37,7 +37,6 @@ struct tcp_chunk {
 };
 
 static bool memory_wanted; /* some connection has no_memory */
-static bool memory_wanted; /* some connection has no_memory */
 static struct list dead_chunks = LIST_INIT(dead_chunks); /* frames may still refer to them */
 
 /* --- the buffer --- */
