@@ -139,7 +139,7 @@ hurt() { # hurt FROM LENGTH: some bytes changed at random, then run
 	done
 	v run bad.img sh -c 'echo /* >/dev/null; exit 3'
 }
-tally "file system damaged at random" '^(3: |12[567]: vauban: .*(damaged|image|not a program))' 60 hurt 1152 16000
+tally "file system damaged at random" '^(3: |12[567]: vauban: .*(damaged|image|not a program|permission denied))' 60 hurt 1152 16000
 tally "program damaged at random" '^(3: |[0-9]+: .*|13[2-9]: )$' 10 hurt 40000 $((erofs - 40000))
 rubbish() { image; head -c $((size - 4096 - sites)) /dev/urandom | dd of=bad.img bs=1 seek="$sites" conv=notrunc status=none; v run bad.img sh -c 'exit 3'; }
 tally "call-site table of rubbish: it only fails to help, or crashes the program" '^(3: |13[2-9]: |125: .*verify)' 5 rubbish
