@@ -15,13 +15,14 @@
 #include <linux/capability.h>
 
 #define CONFIGURE_NS  (5 * NSEC_PER_SEC) /* how long a program waits for DHCP at most */
-#define POLL_NS       1000000ull         /* how often frames are looked for while the program computes */
+#define POLL_NS       1000000ull         /* how often frames are looked for while the program computes and some come ... */
+#define POLL_MAX_NS   (8 * POLL_NS)      /* ... and while none come */
 #define DRAIN_NS      (2 * NSEC_PER_SEC) /* how long the end of a program waits for its last data to be acknowledged */
 #define DRAIN_STEP_NS 5000000ull
 
 bool inet_started, net_running;
 static bool more_work; /* packets to the cell itself were left for later */
-static uint64_t last_poll_ns;
+static uint64_t poll_ns = POLL_NS;
 
 /* struct sockaddr_in and sockaddr_in6 */
 struct name4 {
@@ -288,11 +289,10 @@ int inet_route(const ip_addr_t *to, unsigned device, struct netif **ret_netif, i
 
 /* --- the scheduler's view (net.h) --- */
 
-bool net_poll(void)
+bool net_look(bool told)
 {
 	net_timers_catch_up();
-	bool any = interfaces_poll();
-	last_poll_ns = now_monotonic_ns();
+	bool any = interfaces_poll(told);
 	if (any)
 		p9_heard++;
 	if (any || more_work)
@@ -300,9 +300,19 @@ bool net_poll(void)
 	return any || more_work;
 }
 
+bool net_poll(void)
+{
+	return net_look(false);
+}
+
+void net_poll_interrupted(void)
+{
+	poll_ns = net_poll() ? POLL_NS : vb_min(poll_ns * 2, POLL_MAX_NS);
+}
+
 uint64_t net_poll_ns(uint64_t now)
 {
-	return more_work ? now : net_wanted() ? now + POLL_NS : NO_DEADLINE;
+	return more_work ? now : net_wanted() ? now + poll_ns : NO_DEADLINE;
 }
 
 void net_drain(void)

@@ -13,6 +13,7 @@ struct pbuf;
 extern bool net_running; /* the stack is up: ask the rest */
 /* Reads what has come, up to a budget, and lets the stack answer. True: something had come. */
 bool net_poll(void);
+void net_poll_interrupted(void); /* the same, of a program that computes */
 unsigned net_wanted(void);        /* WAIT_NET, WAIT_NET_ROOM: what to wait for when idle */
 void net_ready(unsigned events);  /* of platform_wait */
 uint64_t net_poll_ns(uint64_t now_ns); /* when to look again at the latest while the program computes; NO_DEADLINE: never */
@@ -21,7 +22,8 @@ void net_drain(void);
 
 /* --- interfaces (netif.c), lo (loop.c) --- */
 int interfaces_start(void);
-bool interfaces_poll(void);
+bool interfaces_poll(bool told); /* told: by the host, that there is something */
+bool net_look(bool told);
 void interfaces_flush(void);
 bool loop_run(void); /* delivers what was sent to the cell itself; true: some is left */
 int loop_start(void);

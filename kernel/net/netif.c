@@ -69,7 +69,7 @@ struct interface {
 	struct netif netif;
 	const struct vb_boot_net *boot;
 	unsigned at; /* number of the descriptor */
-	bool started, gone;
+	bool started, gone, burst;
 	uint32_t asked, answered; /* ARP requests and answers; passt's come in order, one each */
 
 	struct received *buffer; /* frames are read into it */
@@ -562,15 +562,19 @@ static bool read_stream(struct interface *f)
 	return true;
 }
 
-bool interfaces_poll(void)
+bool interfaces_poll(bool told)
 {
 	bool any = false;
 
 	for (unsigned i = 0; i < interface_count; i++) {
 		struct interface *f = interfaces[i];
-		unsigned frames = 0, budget = f->boot->kind == VB_NET_STREAM ? BUDGET_READS : BUDGET_FRAMES;
+		/* A read that finds nothing costs as much as one that finds something: who was told of a frame looks for no second
+		 * one, unless there were more than one the last time. The next look comes before the next wait. */
+		unsigned frames = 0, budget = told && !f->burst ? 1 : f->boot->kind == VB_NET_STREAM ? BUDGET_READS : BUDGET_FRAMES;
 		while (!f->gone && f->started && frames < budget && (f->boot->kind == VB_NET_STREAM ? read_stream(f) : read_packet(f)))
 			frames++;
+		if (!told)
+			f->burst = frames > 0;
 		any |= frames > 0;
 	}
 	return any;
@@ -619,7 +623,7 @@ void net_ready(unsigned events)
 		tcp_room();
 		wait_queue_wake(&interface_room, POLL_OUT | POLL_WRNORM);
 	}
-	net_poll();
+	net_look(true);
 }
 
 /* --- making interfaces --- */

@@ -96,7 +96,7 @@ static bool serve(void)
 	if (wanted)
 		stdio_ready(platform_wait(wanted, 0));
 	if (net_running)
-		net_poll();
+		net_poll_interrupted();
 	return true;
 }
 
@@ -114,10 +114,10 @@ static void give_back(struct task *t)
 /* Nothing can run: waits for something to happen. */
 static void idle(void)
 {
-	static bool gave_back;
+	static bool gave_back, message = true;
 	timers_run();
-	platform_interrupt_take();
-	messages_run();
+	if (platform_interrupt_take() || message) /* a message interrupts, or ends the wait below */
+		messages_run();
 	/* Under load frames are there already: looking costs less than being told. */
 	if (net_running && net_poll())
 		return;
@@ -130,6 +130,7 @@ static void idle(void)
 	}
 	unsigned net = net_running ? net_wanted() : 0;
 	unsigned ready = platform_wait(stdio_wanted() | net | WAIT_MONITOR, timers_next_ns());
+	message = ready & WAIT_MONITOR;
 	if (ready & net)
 		net_ready(ready & net);
 	if (ready & ~net & ~WAIT_MONITOR)
