@@ -86,7 +86,8 @@ void platform_set_timer(uint64_t deadline_ns)
 	uint64_t now = now_monotonic_ns(), us = deadline_ns <= now ? 1 : (deadline_ns - now + 999) / 1000;
 	us = vb_min(us, 3600ull * 1000000);
 	uint64_t value[4] = {0, 0, us / 1000000, us % 1000000};
-	timer_armed_ns = now + us * 1000; /* before the call: it may fire at once */
+	/* Before the call: it may fire at once. As asked for, not as rounded up: who asks for the same again needs no call. */
+	timer_armed_ns = vb_min(vb_max(deadline_ns, now), now + us * 1000);
 	CALL(stub_call, setitimer, 0 /* ITIMER_REAL */, value, 0, 0, 0, 0);
 }
 
