@@ -231,7 +231,7 @@ static const struct proc_entry ipv4_children[] = {
 	CONSTANT("ip_local_reserved_ports", ""),
 	CONSTANT("ip_no_pmtu_disc", "0"),
 	CONSTANT("ip_nonlocal_bind", "0"),
-	CONSTANT("ip_unprivileged_port_start", "1024"),
+	CONSTANT("ip_unprivileged_port_start", "0"),
 	CONSTANT("ping_group_range", "0\t2147483647"),
 	CONSTANT("tcp_allowed_congestion_control", "reno"),
 	CONSTANT("tcp_available_congestion_control", "reno"),

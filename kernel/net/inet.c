@@ -198,8 +198,6 @@ int inet_bind(struct inet_socket *s, int protocol, bool unsuitable, const uint8_
 		r = inet_check_bind(s, &ip);
 	if (r)
 		return r;
-	if (port && port < PORT_PRIVILEGED && !capable(CAP_NET_BIND_SERVICE))
-		return -EACCES;
 	if (unsuitable || s->port || s->local_port)
 		return -EINVAL;
 	ip_addr_t old = s->local;

@@ -74,9 +74,9 @@ int inet_error(err_t e);                    /* of lwIP, as -errno */
 const ip_addr_t *inet_any(const struct inet_socket *s);
 
 /* --- ports (inet_port.c), by protocol: TCP and UDP each have their own --- */
-enum { PORT_FIRST_EPHEMERAL = 32768, PORT_LAST_EPHEMERAL = 60999, PORT_PRIVILEGED = 1024 };
-/* Binds s to (s->local, port) by Linux's rules: SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY, privileged ports. port 0: an ephemeral
- * one. Sets s->local_port. -EADDRINUSE, -EACCES, -ENOMEM. */
+enum { PORT_FIRST_EPHEMERAL = 32768, PORT_LAST_EPHEMERAL = 60999 };
+/* Binds s to (s->local, port) by Linux's rules: SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY. No port is privileged. port 0: an ephemeral
+ * one. Sets s->local_port. -EADDRINUSE, -ENOMEM. */
 int inet_port_bind(int protocol, struct inet_socket *s, uint16_t port);
 /* s shares the port of `with` (a connection of a listener). 0 or -ENOMEM never. */
 void inet_port_share(struct inet_socket *s, const struct inet_socket *with);

@@ -131,8 +131,6 @@ int inet_port_bind(int protocol, struct inet_socket *s, uint16_t port)
 		return -ENOMEM;
 	if (!port)
 		return bind_ephemeral(protocol, t, s);
-	if (port < PORT_PRIVILEGED && !capable(CAP_NET_BIND_SERVICE))
-		return -EACCES;
 	struct inet_port *p = find(t, port);
 	if (p && conflict(protocol, s, p))
 		return -EADDRINUSE;
