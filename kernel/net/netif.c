@@ -521,7 +521,8 @@ static bool read_packet(struct interface *f)
 		NETIF_SET_CHECKSUM_CTRL(&f->netif, h.flags & (VIRTIO_NEEDS_CSUM | VIRTIO_DATA_VALID) ?
 							   NETIF_CHECKSUM_ENABLE_ALL & ~(NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP) :
 							   NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP);
-	if (len > KEEP_BYTES)
+	/* A buffer is given away only while there will be another: an interface without one is deaf. */
+	if (len > KEEP_BYTES && lwip_memory_used() < lwip_memory_limit() / 4 * 3)
 		receive_buffer(f, frame, len);
 	else
 		receive_copy(f, frame, len);

@@ -34,10 +34,16 @@ static bool timestamp_of(const struct tcp_hdr *h, unsigned bytes, uint32_t *ret)
 	return false;
 }
 
-/* Less than one `part`-th of the network's memory is left. */
-static bool memory_short(unsigned part)
+/* Whether there is memory for data: all, while there is enough; then only what comes in order, for who has little waiting. */
+static bool may_keep(const struct tcp_socket *s, unsigned bytes, bool in_order)
 {
-	return lwip_memory_used() > lwip_memory_limit() - lwip_memory_limit() / part;
+	size_t limit = lwip_memory_limit(), spare = limit - vb_min(lwip_memory_used(), limit);
+
+	if (spare >= limit / 4)
+		return true;
+	if (spare >= limit / 16 + bytes && in_order && !s->received_bytes)
+		return true;
+	return in_order && s->received_bytes + bytes <= (spare >= limit / 16 ? FAIR_BYTES : spare >= limit / 32 ? FAIR_BYTES / 2 : FAIR_BYTES / 8);
 }
 
 err_t tcp_guard(struct tcp_socket *s, const struct tcp_hdr *h, unsigned option_bytes, const struct pbuf *data)
@@ -56,7 +62,7 @@ err_t tcp_guard(struct tcp_socket *s, const struct tcp_hdr *h, unsigned option_b
 		tcp_send_empty_ack(p); /* the real peer, if it was one, learns where we are */
 		return ERR_VAL;
 	}
-	if (data->tot_len && memory_short(4) && (h->seqno != p->rcv_nxt || s->received_bytes >= (memory_short(16) ? 1 : FAIR_BYTES)))
+	if (data->tot_len && !may_keep(s, data->tot_len, h->seqno == p->rcv_nxt))
 		return ERR_MEM; /* it will be sent again */
 	return ERR_OK;
 }
