@@ -182,12 +182,14 @@ static int may_open(struct dentry *d, unsigned flags, bool created)
 	return flags & O_NOATIME && !inode_owner_or_capable(inode) ? -EPERM : 0;
 }
 
+enum { CREATE_TRIES = 16 };
+
 /* The walk of an open that may create. On success w->at is the object. */
 static int walk_creating(struct walk *w, unsigned flags, uint32_t mode, bool *ret_created)
 {
-	for (;;) {
+	for (unsigned lost = 0;;) {
 		struct dentry *d;
-		int r = walk_to_parent(w);
+		int r = lost ? 0 : walk_to_parent(w);
 
 		if (r)
 			return r;
@@ -207,8 +209,12 @@ static int walk_creating(struct walk *w, unsigned flags, uint32_t mode, bool *re
 		}
 		if (r) {
 			dentry_unref(d);
+			/* On a volume another thread or the host was faster: then it is there to be opened. */
+			if (r == -EEXIST && !(flags & O_EXCL) && ++lost < CREATE_TRIES)
+				continue;
 			return r;
 		}
+		lost = 0;
 		r = walk_enter(w, d, !(flags & O_NOFOLLOW));
 		if (r <= 0)
 			return r;
