@@ -54,8 +54,10 @@ static void parse_net(struct net_request *r, char *text)
 		n->host_loopback = strcmp(where, "loopback") == 0;
 		n->direct = strcmp(where, "direct") == 0;
 		if (colon && !n->host_loopback && !n->direct)
-			cli_usage(r->verb, "\"--net %s\": there are user:loopback, which lets the cell reach servers on the host's 127.0.0.1, and "
-					   "user:direct, without checks between cell and passt", text);
+			cli_usage(r->verb,
+				"\"--net %s\": there are user:loopback, which lets the cell reach servers on the host's 127.0.0.1, and "
+				"user:direct, without checks between cell and passt",
+				text);
 	} else if (len == 3 && strncmp(text, "tap", 3) == 0) {
 		n->way = NET_TAP;
 		if (!*where || strlen(where) > 15 || strchr(where, '/'))
@@ -95,13 +97,15 @@ static void parse_ip(struct net_request *r, const char *text)
 	if (comma)
 		*comma++ = 0;
 	if (!slash || (comma && slash > comma))
-		cli_usage(r->verb, "--ip %s: the length of the network's prefix is missing; give ADDRESS/BITS[,GATEWAY], such as 10.0.0.2/24,10.0.0.1",
+		cli_usage(r->verb,
+			"--ip %s: the length of the network's prefix is missing; give ADDRESS/BITS[,GATEWAY], such as 10.0.0.2/24,10.0.0.1",
 			text);
 	*slash++ = 0;
 	if (!parse_address(copy, &address))
 		cli_usage(r->verb, "--ip %s: \"%s\" is no IPv4 or IPv6 address", text, copy);
 	if (parse_number(slash, 1, address.v6 ? 128 : 32, &prefix) < 0)
-		cli_usage(r->verb, "--ip %s: the prefix of an IPv%d network has 1 to %d bits", text, address.v6 ? 6 : 4, address.v6 ? 128 : 32);
+		cli_usage(r->verb, "--ip %s: the prefix of an IPv%d network has 1 to %d bits", text, address.v6 ? 6 : 4,
+			address.v6 ? 128 : 32);
 	if (comma && (!parse_address(comma, &gateway) || gateway.v6 != address.v6 || is_zero(gateway.bytes, 16)))
 		cli_usage(r->verb, "--ip %s: \"%s\" is no IPv%d address of a gateway", text, comma, address.v6 ? 6 : 4);
 	if (address.v6 ? n->has6 : n->has4)
@@ -132,7 +136,8 @@ static void parse_mac(struct net_request *r, const char *text)
 	for (unsigned i = 0; i < 6; i++)
 		n->mac[i] = (uint8_t)b[i];
 	if (n->mac[0] & 1 || is_zero(n->mac, 6))
-		cli_usage(r->verb, "--mac %s: that is no address of one interface (the first byte must be even); 02:... are free to use", text);
+		cli_usage(r->verb, "--mac %s: that is no address of one interface (the first byte must be even); 02:... are free to use",
+			text);
 	n->has_mac = true;
 }
 
@@ -253,7 +258,8 @@ static void parse_network(struct net_request *r, const char *text, char *network
 	if (slash)
 		*slash++ = 0;
 	if (!parse_address(network, &address))
-		cli_usage(r->verb, "\"%s\": \"%s\" is no IP address; give NETWORK/BITS[:PORTS][/udp], [IPV6NETWORK/BITS]:PORTS or any:PORTS", text,
+		cli_usage(r->verb,
+			"\"%s\": \"%s\" is no IP address; give NETWORK/BITS[:PORTS][/udp], [IPV6NETWORK/BITS]:PORTS or any:PORTS", text,
 			network);
 	prefix = address.v6 ? 128 : 32;
 	if (slash && parse_number(slash, 0, prefix, &prefix) < 0)
@@ -290,8 +296,8 @@ static void parse_allow(struct net_request *r, enum firewall_way way, const char
 	char *service = services ? strtok_r(services, ",", &save) : NULL;
 	do {
 		if (service && !parse_service(service, &rule))
-			cli_usage(r->verb, "\"%s\": \"%s\" is no port: give numbers, ranges as 80-90, with /tcp or /udp; or tcp, udp, icmp", text,
-				service);
+			cli_usage(r->verb, "\"%s\": \"%s\" is no port: give numbers, ranges as 80-90, with /tcp or /udp; or tcp, udp, icmp",
+				text, service);
 		add_rule(r, &rule);
 		rule.v6 = !rule.v6;
 		if (any)
@@ -341,5 +347,6 @@ void net_options_complete(struct net_request *r)
 			cli_usage(r->verb, "--ip: a user network needs room for gateway and name server: a prefix of at most 29 bits");
 	}
 	if (o->forward_count && !user)
-		cli_usage(r->verb, "-p needs --net user: behind a tap or a switch the cell has an address of its own, whose ports are all there");
+		cli_usage(r->verb,
+			"-p needs --net user: behind a tap or a switch the cell has an address of its own, whose ports are all there");
 }

@@ -9,7 +9,16 @@
 struct verb;
 struct net_options;
 
-enum { NET_OPT_FIRST = 512, NET_OPT_NET = NET_OPT_FIRST, NET_OPT_IP, NET_OPT_MAC, NET_OPT_DNS, NET_OPT_ALLOW_OUT, NET_OPT_ALLOW_IN, NET_OPT_PCAP };
+enum {
+	NET_OPT_FIRST = 512,
+	NET_OPT_NET = NET_OPT_FIRST,
+	NET_OPT_IP,
+	NET_OPT_MAC,
+	NET_OPT_DNS,
+	NET_OPT_ALLOW_OUT,
+	NET_OPT_ALLOW_IN,
+	NET_OPT_PCAP
+};
 
 #define NET_SHORT_OPTIONS "p:"
 #define NET_LONG_OPTIONS                                                                                                                   \
@@ -22,12 +31,12 @@ enum { NET_OPT_FIRST = 512, NET_OPT_NET = NET_OPT_FIRST, NET_OPT_IP, NET_OPT_MAC
 	}
 #define NET_HELP                                                                                                                           \
 	"      --net user|tap:IF|vde:SOCKET|none  the way out (user); repeat it for several interfaces\n"                                  \
-	"  -p, --publish [IP:]PORT:PORT[/udp]  lead a port of the host to one of the cell; ranges as 80-89:80-89\n"                         \
+	"  -p, --publish [IP:]PORT:PORT[/udp]  lead a port of the host to one of the cell; ranges as 80-89:80-89\n"                        \
 	"      --ip ADDR/BITS[,GATEWAY]  address of the interface, IPv4 or IPv6\n"                                                         \
 	"      --mac ADDR         hardware address of the interface\n"                                                                     \
-	"      --dns ADDR         name server (the host's)\n"                                                                             \
-	"      --allow-out NET[:PORTS[/udp]]  the cell may call these, and nobody else\n"                                                 \
-	"      --allow-in NET[:PORTS[/udp]]   these may call the cell, and nobody else\n"                                                 \
+	"      --dns ADDR         name server (the host's)\n"                                                                              \
+	"      --allow-out NET[:PORTS[/udp]]  the cell may call these, and nobody else\n"                                                  \
+	"      --allow-in NET[:PORTS[/udp]]   these may call the cell, and nobody else\n"                                                  \
 	"      --pcap FILE        record all frames, for tcpdump and wireshark\n"
 
 /* The options as parsed so far. A state of their own, because --ip and --mac belong to the --net before them. */

@@ -201,7 +201,7 @@ static enum firewall_drop judge_addresses(const struct firewall *f, enum firewal
 		return FIREWALL_SPOOFED;
 	/* A directed broadcast comes by a broadcast frame. */
 	return firewall_is_own(f, d->v6, d->destination) || is_group(d->v6, d->destination) || d->broadcast ? FIREWALL_PASS
-													      : FIREWALL_SPOOFED;
+													    : FIREWALL_SPOOFED;
 }
 
 /* --- the verdict --- */
@@ -223,11 +223,8 @@ enum firewall_drop firewall_judge(struct firewall *f, enum firewall_way way, con
 {
 	struct decoded d;
 	enum firewall_drop r = decode_frame(header, frame, len, &d);
-	*ret_what = (struct firewall_packet){.ip = d.ip,
-		.v6 = d.v6,
-		.protocol = d.protocol,
-		.source_port = d.source_port,
-		.destination_port = d.destination_port};
+	*ret_what = (struct firewall_packet){
+		.ip = d.ip, .v6 = d.v6, .protocol = d.protocol, .source_port = d.source_port, .destination_port = d.destination_port};
 	memcpy(ret_what->source, d.source, 16);
 	memcpy(ret_what->destination, d.destination, 16);
 	if (r != FIREWALL_PASS)

@@ -281,7 +281,6 @@ json_t *net_report(const struct monitor *m)
 	json_t *json = json_pack("{s:o, s:o, s:b}", "interfaces", interfaces, "forwards", forwards, "firewall", (int)(o->rule_count > 0));
 	net_report_add(m, json);
 	if (m->pcap)
-		json_object_set_new(json, "pcap",
-			json_pack("{s:s, s:I}", "file", o->pcap, "frames_lost", (json_int_t)pcap_lost(m->pcap)));
+		json_object_set_new(json, "pcap", json_pack("{s:s, s:I}", "file", o->pcap, "frames_lost", (json_int_t)pcap_lost(m->pcap)));
 	return json;
 }

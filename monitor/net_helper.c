@@ -122,10 +122,16 @@ static void log_ready(struct monitor *m, int fd, short revents, void *arg)
 	helper_hear(m, arg);
 }
 
-int helper_spawn(struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, bool as_nobody, struct vb_error *err)
+int helper_spawn(
+	struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, bool as_nobody, struct vb_error *err)
 {
 	char stack[16384] __attribute__((aligned(16)));
-	struct start s = {.path = path, .argv = argv, .as_nobody = as_nobody && geteuid() == 0, .monitor = getpid(), .frames = fd, .null = open("/dev/null", O_RDWR | O_CLOEXEC)};
+	struct start s = {.path = path,
+		.argv = argv,
+		.as_nobody = as_nobody && geteuid() == 0,
+		.monitor = getpid(),
+		.frames = fd,
+		.null = open("/dev/null", O_RDWR | O_CLOEXEC)};
 	int pair[2];
 	if (s.null < 0 || pipe2(pair, O_CLOEXEC) < 0) {
 		int r = vb_error_errno(err, "can't start %s", path);

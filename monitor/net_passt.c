@@ -36,7 +36,7 @@ static void neighbour(const uint8_t *own, unsigned len, unsigned number, uint8_t
 {
 	memcpy(ret, own, len);
 	for (unsigned bit = prefix; bit < len * 8; bit++)
-		ret[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+		ret[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	uint8_t host = ret[len - 1];
 	unsigned at = 0;
 	do {
@@ -125,7 +125,8 @@ static int find_passt(char *path, size_t size, struct vb_error *err)
 		if (*list == '/' && len < (int)size && access(path, X_OK) == 0)
 			return 0;
 		if (!*end)
-			return vb_error_set(err, -ENOENT, "the user network needs passt, which is not installed: apt install passt (or use --net none)");
+			return vb_error_set(err, -ENOENT,
+				"the user network needs passt, which is not installed: apt install passt (or use --net none)");
 	}
 }
 
@@ -160,8 +161,8 @@ static void add_address(struct arguments *a, unsigned slot, const char *name, in
 
 static void make_arguments(struct monitor *m, struct monitor_net *n, struct arguments *a)
 {
-	static const char *const fixed[] = {"passt", "--foreground", "--quiet", "--stderr", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--mac-addr",
-		MAC, "--fd", "3"};
+	static const char *const fixed[] = {
+		"passt", "--foreground", "--quiet", "--stderr", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--mac-addr", MAC, "--fd", "3"};
 	const struct net_options *o = m->options->net;
 	uint8_t dns[4];
 	for (unsigned i = 0; i < VB_ARRAY_LEN(fixed); i++)

@@ -12,7 +12,8 @@ void net_say(struct monitor *m, bool failure, const char *fmt, ...) __attribute_
 
 /* net_helper.c: a process that carries an interface's frames: passt, vauban-vde. Its end of the frames is descriptor 3, what it
  * writes to stderr is logged. It ends with the monitor. argv[0] stays borrowed: its name for people. */
-int helper_spawn(struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, bool as_nobody, struct vb_error *err);
+int helper_spawn(
+	struct monitor *m, struct monitor_net *n, const char *path, char *const *argv, int fd, bool as_nobody, struct vb_error *err);
 /* Takes in something of what it said; false: no more will come. */
 bool helper_hear(struct monitor *m, struct monitor_net *n);
 /* Takes in what it said until it is gone; its last words in *err. Kills it first. */

@@ -20,16 +20,16 @@
 #include "monitor/net_private.h"
 #include "monitor/pcap.h"
 
-#define HEADER_BYTES     12u                       /* of a packet, struct virtio_net_hdr_v1 */
-#define LENGTH_BYTES     4u                        /* in front of a frame in a stream */
-#define FRAME_MIN        14u
-#define FRAME_MAX        (65535u + 18u)
-#define BUFFER_BYTES     (128u << 10)
-#define FRAMES_A_TURN    64
-#define BYTES_A_TURN     (256u << 10)
-#define SOCKET_BYTES     (2 << 20)
-#define NOTES_A_SECOND   5
-#define NOTES_AT_ONCE    20
+#define HEADER_BYTES   12u /* of a packet, struct virtio_net_hdr_v1 */
+#define LENGTH_BYTES   4u  /* in front of a frame in a stream */
+#define FRAME_MIN      14u
+#define FRAME_MAX      (65535u + 18u)
+#define BUFFER_BYTES   (128u << 10)
+#define FRAMES_A_TURN  64
+#define BYTES_A_TURN   (256u << 10)
+#define SOCKET_BYTES   (2 << 20)
+#define NOTES_A_SECOND 5
+#define NOTES_AT_ONCE  20
 
 struct way {
 	enum firewall_way direction;
@@ -46,7 +46,7 @@ struct net_relay {
 	struct monitor_net *n;
 	unsigned index;
 	bool stream;
-	int cell, far; /* -1: over */
+	int cell, far;             /* -1: over */
 	struct firewall *firewall; /* NULL: only recorded */
 	struct way way[2];         /* by enum firewall_way */
 	int64_t notes_from_ns;
@@ -99,7 +99,8 @@ static void note_drop(struct net_relay *r, enum firewall_way direction, enum fir
 		return;
 	}
 	describe(what, text, sizeof(text));
-	net_say(r->m, false, "eth%u: firewall: %s %s%s", r->index, direction == FIREWALL_OUT ? "out" : "in", firewall_drop_names[why], text);
+	net_say(r->m, false, "eth%u: firewall: %s %s%s", r->index, direction == FIREWALL_OUT ? "out" : "in", firewall_drop_names[why],
+		text);
 	if (r->unsaid)
 		net_say(r->m, false, "eth%u: firewall: %llu drops before that not noted", r->index, (unsigned long long)r->unsaid);
 	r->unsaid = 0;
@@ -314,8 +315,8 @@ static json_t *report_way(const struct way *w)
 	for (unsigned i = 1; i < FIREWALL_DROPS; i++)
 		if (w->drops[i])
 			json_object_set_new(drops, firewall_drop_names[i], json_integer((json_int_t)w->drops[i]));
-	return json_pack("{s:I, s:I, s:I, s:o}", "frames", (json_int_t)w->frames, "bytes", (json_int_t)w->bytes, "lost", (json_int_t)w->lost,
-		"dropped", drops);
+	return json_pack("{s:I, s:I, s:I, s:o}", "frames", (json_int_t)w->frames, "bytes", (json_int_t)w->bytes, "lost",
+		(json_int_t)w->lost, "dropped", drops);
 }
 
 void relay_report(const struct monitor_net *n, json_t *json)

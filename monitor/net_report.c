@@ -67,15 +67,25 @@ static json_t *endpoint(bool v6, const uint8_t *ip, unsigned port)
 
 static json_t *report_socket(const struct vb_net_socket *s)
 {
-	static const char *const states[] = {[1] = "established", [2] = "syn-sent", [3] = "syn-received", [4] = "fin-wait-1", [5] = "fin-wait-2",
-		[6] = "time-wait", [7] = "closed", [8] = "close-wait", [9] = "last-ack", [10] = "listening", [11] = "closing"};
+	static const char *const states[] = {[1] = "established",
+		[2] = "syn-sent",
+		[3] = "syn-received",
+		[4] = "fin-wait-1",
+		[5] = "fin-wait-2",
+		[6] = "time-wait",
+		[7] = "closed",
+		[8] = "close-wait",
+		[9] = "last-ack",
+		[10] = "listening",
+		[11] = "closing"};
 	bool tcp = s->protocol == IPPROTO_TCP;
 	json_t *json = json_pack("{s:s, s:o, s:I, s:I}", "protocol", tcp ? "tcp" : "udp", "local", endpoint(s->v6, s->local, s->local_port),
 		tcp && s->state == 10 ? "waiting" : "receive_queue", (json_int_t)s->receive_bytes, "send_queue", (json_int_t)s->send_bytes);
 	if (s->remote_port)
 		json_object_set_new(json, "remote", endpoint(s->v6, s->remote, s->remote_port));
 	if (tcp)
-		json_object_set_new(json, "state", json_string(s->state < VB_ARRAY_LEN(states) && states[s->state] ? states[s->state] : "unknown"));
+		json_object_set_new(
+			json, "state", json_string(s->state < VB_ARRAY_LEN(states) && states[s->state] ? states[s->state] : "unknown"));
 	return json;
 }
 
@@ -87,11 +97,9 @@ static json_t *report_link(const struct vb_net_link *l, unsigned i)
 		(json_int_t)l->packets_in, "bytes_in", (json_int_t)l->bytes_in, "packets_out", (json_int_t)l->packets_out, "bytes_out",
 		(json_int_t)l->bytes_out);
 	if (memcmp(l->ip4, zero, 4) != 0)
-		json_object_set_new(json, "ip4",
-			json_sprintf("%s/%u", inet_ntop(AF_INET, l->ip4, address, sizeof(address)), l->prefix4));
+		json_object_set_new(json, "ip4", json_sprintf("%s/%u", inet_ntop(AF_INET, l->ip4, address, sizeof(address)), l->prefix4));
 	if (memcmp(l->ip6, zero, 16) != 0)
-		json_object_set_new(json, "ip6",
-			json_sprintf("%s/%u", inet_ntop(AF_INET6, l->ip6, address, sizeof(address)), l->prefix6));
+		json_object_set_new(json, "ip6", json_sprintf("%s/%u", inet_ntop(AF_INET6, l->ip6, address, sizeof(address)), l->prefix6));
 	return json;
 }
 

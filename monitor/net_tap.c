@@ -21,12 +21,15 @@ static int explain(const char *name, struct vb_error *err)
 	switch (errno) {
 	case EPERM:
 		return vb_error_set(err, -EPERM,
-			"%s is not yours and you may not make it; as root run: ip tuntap add %s mode tap user %u vnet_hdr && ip link set %s up", name,
-			name, (unsigned)geteuid(), name);
+			"%s is not yours and you may not make it; as root run: ip tuntap add %s mode tap user %u vnet_hdr && ip link set "
+			"%s up",
+			name, name, (unsigned)geteuid(), name);
 	case EBUSY:
-		return vb_error_set(err, -EBUSY, "%s is in use by another program: a tap carries one cell; several share a bridge or --net vde", name);
+		return vb_error_set(
+			err, -EBUSY, "%s is in use by another program: a tap carries one cell; several share a bridge or --net vde", name);
 	case EINVAL:
-		return vb_error_set(err, -EINVAL, "%s is there but no tap device of one queue; make one by: ip tuntap add NAME mode tap vnet_hdr", name);
+		return vb_error_set(err, -EINVAL,
+			"%s is there but no tap device of one queue; make one by: ip tuntap add NAME mode tap vnet_hdr", name);
 	}
 	return vb_error_errno(err, "%s", name);
 }

@@ -20,7 +20,8 @@ int vde_start(struct monitor *m, struct monitor_net *n, struct vb_error *err)
 	char helper[PATH_MAX], *where = realpath(n->options->where, NULL);
 	int pair[2], bytes = SOCKET_BYTES, r;
 	if (!where)
-		return vb_error_set(err, -ENOENT, "%s: no such switch; start one by: vde_switch -s %s -d", n->options->where, n->options->where);
+		return vb_error_set(
+			err, -ENOENT, "%s: no such switch; start one by: vde_switch -s %s -d", n->options->where, n->options->where);
 	r = path_helper("vauban-vde", helper, sizeof(helper), err);
 	if (r == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		r = vb_error_errno(err, "can't make a socket for vauban-vde");

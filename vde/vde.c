@@ -98,8 +98,10 @@ static void give_up_files(void)
 static void give_up_privileges(pid_t monitor)
 {
 	struct rlimit none = {0, 0};
-	if (geteuid() == 0 && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
-				      syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0) && errno != EINVAL && errno != EPERM)
+	if (geteuid() == 0 &&
+		(syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
+			syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0) &&
+		errno != EINVAL && errno != EPERM)
 		fail("can't become nobody");
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* who changes its user forgets it */
 	if (getppid() != monitor)

@@ -20,10 +20,15 @@ static int64_t now = 1000000000;
 static uint8_t frame[70000], header[12];
 static size_t len;
 
-static struct firewall_rule rule(enum firewall_way way, const char *network, unsigned prefix, unsigned first, unsigned last, unsigned protocols)
+static struct firewall_rule rule(
+	enum firewall_way way, const char *network, unsigned prefix, unsigned first, unsigned last, unsigned protocols)
 {
-	struct firewall_rule r = {.way = way, .v6 = strchr(network, ':') != NULL, .prefix = (uint8_t)prefix, .protocols = (uint8_t)protocols,
-		.first = (uint16_t)first, .last = (uint16_t)last};
+	struct firewall_rule r = {.way = way,
+		.v6 = strchr(network, ':') != NULL,
+		.prefix = (uint8_t)prefix,
+		.protocols = (uint8_t)protocols,
+		.first = (uint16_t)first,
+		.last = (uint16_t)last};
 	inet_pton(r.v6 ? AF_INET6 : AF_INET, network, r.address);
 	return r;
 }
@@ -114,8 +119,8 @@ static enum firewall_drop ping(enum firewall_way way, const char *from, const ch
 }
 
 /* An ICMP error about a TCP packet. */
-static enum firewall_drop icmp_error(enum firewall_way way, const char *from, const char *to, const char *inner_from, unsigned inner_from_port,
-	const char *inner_to, unsigned inner_to_port)
+static enum firewall_drop icmp_error(enum firewall_way way, const char *from, const char *to, const char *inner_from,
+	unsigned inner_from_port, const char *inner_to, unsigned inner_to_port)
 {
 	uint8_t *p = ip(way, from, to, 1, 8 + 28);
 	p[0] = 3;
@@ -148,8 +153,9 @@ static enum firewall_drop arp(enum firewall_way way, const uint8_t *speaker, con
 
 static void test_out(void)
 {
-	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "10.1.0.0", 16, 443, 443, FIREWALL_TCP), rule(FIREWALL_OUT, "10.1.0.0", 16, 53, 53, FIREWALL_UDP),
-		rule(FIREWALL_OUT, "10.1.1.0", 24, 0, 65535, FIREWALL_ICMP), rule(FIREWALL_OUT, "fd01::", 16, 443, 443, FIREWALL_TCP)};
+	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "10.1.0.0", 16, 443, 443, FIREWALL_TCP),
+		rule(FIREWALL_OUT, "10.1.0.0", 16, 53, 53, FIREWALL_UDP), rule(FIREWALL_OUT, "10.1.1.0", 24, 0, 65535, FIREWALL_ICMP),
+		rule(FIREWALL_OUT, "fd01::", 16, 443, 443, FIREWALL_TCP)};
 	start(rules, 4, false);
 	CHECK(tcp(FIREWALL_IN, PEER, 443, OWN, 5000, SYN | ACK) == FIREWALL_DENIED); /* answers nothing */
 	CHECK(tcp(FIREWALL_OUT, OWN, 5000, PEER, 443, SYN) == FIREWALL_PASS);
@@ -191,7 +197,8 @@ static void test_out(void)
 
 static void test_in(void)
 {
-	struct firewall_rule rules[] = {rule(FIREWALL_IN, "10.1.0.0", 16, 80, 89, FIREWALL_TCP), rule(FIREWALL_IN, "0.0.0.0", 0, 0, 65535, FIREWALL_ICMP)};
+	struct firewall_rule rules[] = {
+		rule(FIREWALL_IN, "10.1.0.0", 16, 80, 89, FIREWALL_TCP), rule(FIREWALL_IN, "0.0.0.0", 0, 0, 65535, FIREWALL_ICMP)};
 	start(rules, 2, false);
 	CHECK(tcp(FIREWALL_OUT, OWN, 80, PEER, 9000, SYN | ACK) == FIREWALL_DENIED);
 	CHECK(tcp(FIREWALL_IN, PEER, 9000, OWN, 80, SYN) == FIREWALL_PASS);
@@ -207,14 +214,15 @@ static void test_in(void)
 	CHECK(ping(FIREWALL_OUT, OWN, PEER, 0) == FIREWALL_DENIED);
 	/* errors */
 	CHECK(icmp_error(FIREWALL_OUT, OWN, PEER, PEER, 9000, OWN, 80) == FIREWALL_PASS);
-	CHECK(icmp_error(FIREWALL_IN, OTHER, OWN, OWN, 80, PEER, 9000) == FIREWALL_PASS); /* any router may say so */
+	CHECK(icmp_error(FIREWALL_IN, OTHER, OWN, OWN, 80, PEER, 9000) == FIREWALL_PASS);       /* any router may say so */
 	CHECK(icmp_error(FIREWALL_OUT, OWN, OTHER, PEER, 9000, OWN, 80) == FIREWALL_MALFORMED); /* but not to anybody */
 	CHECK(icmp_error(FIREWALL_IN, OTHER, OWN, OWN, 80, PEER, 9999) == FIREWALL_DENIED);
 }
 
 static void test_full(void)
 {
-	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_IN, "0.0.0.0", 0, 80, 80, FIREWALL_ALL)};
+	struct firewall_rule rules[] = {
+		rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_IN, "0.0.0.0", 0, 80, 80, FIREWALL_ALL)};
 	unsigned full = 0;
 	start(rules, 2, false);
 	for (unsigned i = 0; i < 20000; i++) {
@@ -312,7 +320,8 @@ static enum firewall_drop dhcp_reply(const char *server, const char *to, const c
 
 static void test_dhcp(void)
 {
-	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "10.1.0.0", 16, 443, 443, FIREWALL_TCP), rule(FIREWALL_OUT, "fd01::", 16, 443, 443, FIREWALL_TCP)};
+	struct firewall_rule rules[] = {
+		rule(FIREWALL_OUT, "10.1.0.0", 16, 443, 443, FIREWALL_TCP), rule(FIREWALL_OUT, "fd01::", 16, 443, 443, FIREWALL_TCP)};
 	start(rules, 2, true);
 	CHECK(tcp(FIREWALL_OUT, OWN, 5000, PEER, 443, SYN) == FIREWALL_SPOOFED); /* no address yet */
 	CHECK(udp(FIREWALL_OUT, "0.0.0.0", 68, "255.255.255.255", 67) == FIREWALL_PASS);
@@ -344,7 +353,8 @@ static void test_dhcp(void)
 
 static void test_frames(void)
 {
-	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_OUT, "::", 0, 0, 65535, FIREWALL_ALL)};
+	struct firewall_rule rules[] = {
+		rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_OUT, "::", 0, 0, 65535, FIREWALL_ALL)};
 	start(rules, 2, false);
 	bool cut = true;
 	tcp(FIREWALL_OUT, OWN, 1, PEER, 2, SYN);
@@ -432,8 +442,9 @@ static void test_offload(void)
 /* A gateway behind which is the host's loopback: it may call, and be answered. */
 static void test_guard(void)
 {
-	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_OUT, "::", 0, 0, 65535, FIREWALL_ALL),
-		rule(FIREWALL_IN, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_IN, "::", 0, 0, 65535, FIREWALL_ALL)};
+	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL),
+		rule(FIREWALL_OUT, "::", 0, 0, 65535, FIREWALL_ALL), rule(FIREWALL_IN, "0.0.0.0", 0, 0, 65535, FIREWALL_ALL),
+		rule(FIREWALL_IN, "::", 0, 0, 65535, FIREWALL_ALL)};
 	struct firewall_link link = {.has4 = true, .has6 = true, .prefix6 = 64, .guard = true};
 	memcpy(link.mac, mac, 6);
 	inet_pton(AF_INET, OWN, link.ip4);

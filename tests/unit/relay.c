@@ -78,8 +78,14 @@ static void start(bool stream, const char *pcap)
 	for (unsigned i = 0; i < 4; i++)
 		watches[i].fd = -1;
 	socketpair(AF_UNIX, (stream ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_NONBLOCK, 0, pair);
-	*n = (struct monitor_net){.options = &interface, .tender_fd = pair[0], .far_fd = -1,
-		.boot = {.kind = stream ? VB_NET_STREAM : VB_NET_PACKET, .mtu = 16384, .mac = {2, 0, 0, 0, 0, 1}, .prefix4 = 24, .ip4 = {10, 0, 0, 2}}};
+	*n = (struct monitor_net){.options = &interface,
+		.tender_fd = pair[0],
+		.far_fd = -1,
+		.boot = {.kind = stream ? VB_NET_STREAM : VB_NET_PACKET,
+			.mtu = 16384,
+			.mac = {2, 0, 0, 0, 0, 1},
+			.prefix4 = 24,
+			.ip4 = {10, 0, 0, 2}}};
 	far = pair[1];
 	struct vb_error err;
 	if (pcap) {
@@ -219,6 +225,28 @@ static void test_packets(void)
 	stop();
 }
 
+/* A network that starts later: the cell has its end already, and what it sent meanwhile is not lost. */
+static void test_late(void)
+{
+	int pair[2];
+	uint8_t frame[4 + 60] = {0, 0, 0, 60, [10] = 2}, got[100];
+	struct monitor_net *n = &m.net[0];
+	struct vb_error err;
+	net.rule_count = 0;
+	start(true, NULL);
+	stop();
+	socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair);
+	n->tender_fd = -1;
+	n->far_fd = pair[1];
+	CHECK(write(pair[0], frame, sizeof(frame)) == sizeof(frame));
+	CHECK(relay_start(&m, n, &err) == 0 && n->far_fd != pair[1] && n->tender_fd == -1);
+	run();
+	CHECK(read(n->far_fd, got, sizeof(got)) == sizeof(frame) && memcmp(frame, got, sizeof(frame)) == 0);
+	cell = pair[0];
+	far = n->far_fd;
+	stop();
+}
+
 static void test_full_disk(void)
 {
 	struct pcap *p;
@@ -241,6 +269,7 @@ int main(void)
 	test_backpressure();
 	test_garbage();
 	test_packets();
+	test_late();
 	test_full_disk();
 	return tap_done();
 }
