@@ -28,7 +28,6 @@ END
 ask() {
 	dig @127.0.0.1 -p "$port" +short +time=2 +tries=2 "$@"
 }
-cell=(--net user:loopback)
 serve dnsmasq "$port" "$port/udp" -- /usr/sbin/dnsmasq -k -d -C dnsmasq.conf
 ready dnsmasq sh -c "dig @127.0.0.1 -p $port +short +time=1 +tries=1 alpha.test | grep -q 192"
 is "$(ask alpha.test)" 192.0.2.10 "A"

@@ -7,7 +7,6 @@ free_port port
 ask() { # ask LINE...: what the server says to these lines
 	{ printf '%s\r\n' "$@"; printf 'quit\r\n'; } | timeout 10 nc 127.0.0.1 "$port" | tr -d '\r'
 }
-cell=(--net user:loopback) # so that passt lets answers to UDP out to loopback
 serve memcached "$port" "$port/udp" -- /usr/bin/memcached -p "$port" -U "$port" -l 0.0.0.0 -u root -t 4 -m 64 -c 1500 -I 2m
 ready memcached sh -c "printf 'version\r\nquit\r\n' | nc -w 2 127.0.0.1 $port | grep VERSION"
 is "$(ask 'set k 7 0 5' hello 'get k')" $'STORED\nVALUE k 7 5\nhello\nEND' "a value"

@@ -74,7 +74,6 @@ u.settimeout(5)
 u.connect(("127.0.0.1", port))
 print(sum(u.send(b"abc%d" % i) and u.recv(100) == (b"abc%d" % i)[::-1] for i in range(200)), "datagrams")
 END
-cell=(--net user:loopback)
 serve asyncio "$echo" "$echo/udp" "$first" -- $python server.py "$echo" "$first"
 ready asyncio sh -c "echo x | timeout 3 nc -N 127.0.0.1 $echo | grep x"
 is "$($python client.py "$echo" 2>&1)" $'300 True\n200 datagrams' "300 connections, 5 MB both ways at once, 200 datagrams"

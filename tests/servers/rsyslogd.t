@@ -19,7 +19,6 @@ END
 log() {
 	logger -n 127.0.0.1 -P "$port" "$@"
 }
-cell=(--net user:loopback)
 serve rsyslogd "$port" "$port/udp" -- /usr/sbin/rsyslogd -n -iNONE -f "$PWD/rsyslog.conf"
 arrives() { # arrives NAME LINE FILE
 	eventually "$1" grep -qx "$2" "log/$3"

@@ -17,7 +17,6 @@ snmp() { # snmp VERB ARGUMENT...
 	shift
 	timeout 10 "snmp$verb" -v2c -c secret -t 1 -r 2 -Oqvn "udp:127.0.0.1:$port" "$@" 2>&1
 }
-cell=(--net user:loopback)
 serve snmpd "$port" "$port/udp" -- /usr/sbin/snmpd -f -Lo -C -c "$PWD/snmpd.conf" -p "$PWD/snmpd.pid" -I -smux
 ready snmpd timeout 2 snmpget -v2c -c secret -t 1 -r 0 "udp:127.0.0.1:$port" .1.3.6.1.2.1.1.1.0
 like "$(snmp get .1.3.6.1.2.1.1.1.0)" 'Linux' "what the system is"
