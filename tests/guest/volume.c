@@ -423,6 +423,46 @@ static void test_large(void)
 	EXPECT(close(fd) | unlink("large"), 0);
 }
 
+static pthread_barrier_t barrier;
+
+/* Each of several threads creates or opens the same names. */
+static void *create_names(void *arg)
+{
+	long failed = 0;
+
+	for (int i = 0; i < 50; i++) {
+		char name[16];
+		sprintf(name, "race%d", i);
+		pthread_barrier_wait(&barrier);
+		int fd = open(name, O_RDWR | O_CREAT, 0644);
+		failed += fd < 0 || write(fd, "x", 1) != 1;
+		close(fd);
+	}
+	return (void *)failed;
+}
+
+static void test_create_race(void)
+{
+	pthread_t t[4];
+	void *failed;
+	long total = 0, removed = 0;
+
+	pthread_barrier_init(&barrier, NULL, 4);
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, create_names, NULL);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(t[i], &failed);
+		total += (long)failed;
+	}
+	EXPECT(total, 0);
+	for (int i = 0; i < 50; i++) {
+		char name[16];
+		sprintf(name, "race%d", i);
+		removed += unlink(name) == 0;
+	}
+	EXPECT(removed, 50);
+}
+
 int main(int argc, char **argv)
 {
 	umask(022);
@@ -439,6 +479,7 @@ int main(int argc, char **argv)
 	test_mmap();
 	test_special();
 	test_threads();
+	test_create_race();
 	test_large();
 	EXPECT(unlink("a"), 0);
 	EXPECT(chdir("..") | rmdir("guest-volume"), 0);
