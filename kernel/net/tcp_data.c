@@ -69,13 +69,22 @@ size_t tcp_unsent(const struct tcp_socket *s)
 	return (size_t)(s->written - s->submitted);
 }
 
+/* No memory for `size` bytes more. Some is kept for acknowledgements to come in, without which nothing would ever be freed, and
+ * for who has nothing waiting yet. */
+static bool memory_full(const struct tcp_socket *s, size_t size)
+{
+	size_t limit = lwip_memory_limit();
+
+	return lwip_memory_used() + size > limit - limit / (waiting_bytes(s) ? 16 : 64);
+}
+
 bool tcp_writable(const struct tcp_socket *s)
 {
 	size_t limit = send_limit(s), used = waiting_bytes(s);
 
 	if (s->low_at && tcp_unsent(s) >= s->low_at)
 		return false;
-	return !s->no_memory && used < limit && limit - used >= used / 2;
+	return !(s->no_memory && memory_full(s, CHUNK_SMALL)) && used < limit && limit - used >= used / 2;
 }
 
 static void chunk_free(struct tcp_chunk *c)
@@ -127,10 +136,7 @@ static struct tcp_chunk *chunk_with_room(struct tcp_socket *s, size_t want)
 	if (c && c->used < c->size)
 		return c;
 	size_t size = vb_min(vb_max(want, (size_t)CHUNK_SMALL - sizeof(*c)), CHUNK_BYTES - sizeof(*c));
-	/* Some is kept for acknowledgements to come in, without which nothing would ever be freed, and for who has nothing yet. */
-	size_t limit = lwip_memory_limit();
-	bool full = lwip_memory_used() + size > limit - limit / (waiting_bytes(s) ? 16 : 64);
-	c = full ? NULL : lwip_malloc(sizeof(*c) + size);
+	c = memory_full(s, size) ? NULL : lwip_malloc(sizeof(*c) + size);
 	if (!c) {
 		s->no_memory = memory_wanted = true;
 		return NULL;
