@@ -41,6 +41,7 @@ struct tcp_socket {
 	enum tcp_where where;
 	bool listed; /* lwIP has it on its list now */
 	bool fresh;          /* established and not yet set up */
+	bool passt;          /* its interface is passt's */
 	uint32_t asked;      /* tcp_passt.c: number of the request that followed its SYN-ACK */
 	uint16_t wire_mss;   /* the largest segment on the wire, TCP options included */
 	uint64_t deadline_ns; /* of TCP_LATER and TCP_TIME_WAIT */

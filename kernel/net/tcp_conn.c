@@ -542,7 +542,8 @@ static void set_up(struct tcp_socket *s)
 	if (s->max_segment)
 		s->wire_mss = (u16_t)vb_min((int)s->wire_mss, s->max_segment);
 	s->connected_ns = s->last_receive_ns = now_monotonic_ns();
-	if (n == &loop_netif || (n && interface_passt(n)))
+	s->passt = n && interface_passt(n);
+	if (n == &loop_netif || s->passt)
 		pcb->cwnd = TCP_WND; /* nothing is lost on the way there */
 	else
 		pcb->cwnd = vb_max(pcb->cwnd, INITIAL_SEGMENTS * s->wire_mss);

@@ -21,6 +21,7 @@
 #define SEND_FAIR       4096u  /* what each may hold when memory is short */
 #define SEND_MAX        (4u << 20)
 #define WINDOW_MAX      (2u << 20)
+#define WINDOW_PASST    (512u << 10) /* passt drops what its socket does not take, and then waits long */
 #define WINDOW_MIN      4096u
 #define WINDOW_START    65535u
 #define CORK_NS         200000000ull
@@ -402,7 +403,7 @@ long tcp_send(struct socket *base, struct socket_message *m)
 /* How much may wait for the program: little at first, and for all if there are many connections. */
 uint32_t tcp_window_limit(const struct tcp_socket *s)
 {
-	uint32_t limit = s->receive_buffer_set ? vb_min(WINDOW_MAX, s->inet.base.receive_buffer) : WINDOW_MAX;
+	uint32_t most = s->passt ? WINDOW_PASST : WINDOW_MAX, limit = s->receive_buffer_set ? vb_min(most, s->inet.base.receive_buffer) : most;
 
 	return s->window_clamp ? vb_min(limit, (uint32_t)s->window_clamp) : limit;
 }
