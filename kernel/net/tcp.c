@@ -334,7 +334,8 @@ static int tcp_shutdown_socket(struct socket *base, int how)
 		tcp_touch(s);
 		inet_run();
 	}
-	tcp_wake(s, (how & SHUT_READ ? POLL_IN | POLL_RDNORM | POLL_RDHUP : 0u) | POLL_OUT | POLL_WRNORM | (s->shut == (SHUT_READ | SHUT_WRITE) ? POLL_HUP : 0u));
+	unsigned read = how & SHUT_READ ? POLL_IN | POLL_RDNORM | POLL_RDHUP : 0, both = s->shut == (SHUT_READ | SHUT_WRITE) ? POLL_HUP : 0;
+	tcp_wake(s, read | both | POLL_OUT | POLL_WRNORM);
 	return 0;
 }
 
