@@ -103,6 +103,8 @@ struct destination {
 int destination_find(struct datagram_socket *d, const struct socket_message *m, struct destination *ret);
 /* Of a datagram whose address is known already (ret->to, ret->port). */
 int destination_route(struct datagram_socket *d, const struct socket_message *m, struct destination *ret);
+/* connect(2). ready: what the socket needs first, or NULL. */
+int datagram_connect(struct datagram_socket *d, const uint8_t *name, unsigned len, int (*ready)(struct datagram_socket *d));
 int datagram_connect_to(struct datagram_socket *d, const ip_addr_t *to, uint16_t port);
 void datagram_disconnect(struct datagram_socket *d);
 bool inet_is_broadcast(const ip_addr_t *ip); /* of any interface */

@@ -303,6 +303,24 @@ void datagram_disconnect(struct datagram_socket *d)
 	d->connected = false;
 }
 
+int datagram_connect(struct datagram_socket *d, const uint8_t *name, unsigned len, int (*ready)(struct datagram_socket *d))
+{
+	uint16_t family, port;
+	ip_addr_t ip;
+
+	if (len < sizeof(family))
+		return -EINVAL;
+	memcpy(&family, name, sizeof(family));
+	if (family == AF_UNSPEC) {
+		datagram_disconnect(d);
+		return 0;
+	}
+	int r = ready ? ready(d) : 0;
+	if (!r)
+		r = inet_name_decode(&d->inet, name, len, &ip, &port);
+	return r ? r : datagram_connect_to(d, &ip, port);
+}
+
 int destination_output(struct pbuf *p, const struct destination *o, uint8_t protocol)
 {
 	err_t e;

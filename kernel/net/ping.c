@@ -149,23 +149,14 @@ static int ping_bind(struct socket *base, const uint8_t *name, unsigned len)
 	return 0;
 }
 
+static int have_id(struct datagram_socket *d)
+{
+	return d->inet.local_port ? 0 : take_id(d, 0);
+}
+
 static int ping_connect(struct socket *base, const uint8_t *name, unsigned len, bool nonblock)
 {
-	struct datagram_socket *d = datagram_of(base);
-	uint16_t family, port;
-	ip_addr_t ip;
-
-	if (len < sizeof(family))
-		return -EINVAL;
-	memcpy(&family, name, sizeof(family));
-	if (family == AF_UNSPEC) {
-		datagram_disconnect(d);
-		return 0;
-	}
-	int r = d->inet.local_port ? 0 : take_id(d, 0);
-	if (!r)
-		r = inet_name_decode(&d->inet, name, len, &ip, &port);
-	return r ? r : datagram_connect_to(d, &ip, port);
+	return datagram_connect(datagram_of(base), name, len, have_id);
 }
 
 static void ping_release(struct socket *s)

@@ -178,19 +178,7 @@ static int raw_bind(struct socket *base, const uint8_t *name, unsigned len)
 
 static int raw_connect(struct socket *base, const uint8_t *name, unsigned len, bool nonblock)
 {
-	struct datagram_socket *d = datagram_of(base);
-	uint16_t family, port;
-	ip_addr_t ip;
-
-	if (len < sizeof(family))
-		return -EINVAL;
-	memcpy(&family, name, sizeof(family));
-	if (family == AF_UNSPEC) {
-		datagram_disconnect(d);
-		return 0;
-	}
-	int r = inet_name_decode(&d->inet, name, len, &ip, &port);
-	return r ? r : datagram_connect_to(d, &ip, port);
+	return datagram_connect(datagram_of(base), name, len, NULL);
 }
 
 /* The protocol takes the place of the port, as Linux shows it. */

@@ -476,32 +476,21 @@ static int udp_bind(struct socket *base, const uint8_t *name, unsigned len)
 static int udp_connect(struct socket *base, const uint8_t *name, unsigned len, bool nonblock)
 {
 	struct datagram_socket *d = datagram_of(base);
-	uint16_t family, port;
+	struct sockaddr_in v4;
 	ip_addr_t ip;
 
-	if (len < sizeof(family))
-		return -EINVAL;
-	memcpy(&family, name, sizeof(family));
-	if (family == AF_UNSPEC) {
-		datagram_disconnect(d);
-		return 0;
-	}
+	if (base->family != AF_INET6 || len < sizeof(v4.sin_family) || memcmp(name, &(uint16_t){AF_INET}, sizeof(uint16_t)) != 0)
+		return datagram_connect(d, name, len, autobind);
 	int r = autobind(d);
 	if (r)
 		return r;
-	if (base->family == AF_INET6 && family == AF_INET) {
-		struct socket_message m;
-		struct destination o;
-		if (len < sizeof(struct sockaddr_in))
-			return -EINVAL;
-		if (d->inet.v6only)
-			return -EAFNOSUPPORT;
-		memcpy(m.name, name, sizeof(struct sockaddr_in));
-		ip_addr_set_ip4_u32(&o.to, ((const struct sockaddr_in *)m.name)->sin_addr.s_addr);
-		return datagram_connect_to(d, &o.to, __builtin_bswap16(((const struct sockaddr_in *)m.name)->sin_port));
-	}
-	r = inet_name_decode(&d->inet, name, len, &ip, &port);
-	return r ? r : datagram_connect_to(d, &ip, port);
+	if (len < sizeof(v4))
+		return -EINVAL;
+	if (d->inet.v6only)
+		return -EAFNOSUPPORT;
+	memcpy(&v4, name, sizeof(v4));
+	ip_addr_set_ip4_u32_val(ip, v4.sin_addr.s_addr);
+	return datagram_connect_to(d, &ip, __builtin_bswap16(v4.sin_port));
 }
 
 /* --- options --- */
