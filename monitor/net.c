@@ -134,7 +134,27 @@ static const struct monitor_net *user_network(const struct monitor *m)
 	return NULL;
 }
 
-/* One line of the host's resolv.conf. A name server on the host's loopback is reached through passt. */
+/* Whether the host's first name server by IPv4, the one passt forwards to, is on its loopback, where cells can't ask it by its own
+ * address. Any other they must ask by that: once passt is told to forward, it gives all answers of the server the forwarding address
+ * as their source, and who asked the server itself waits for ever. */
+bool net_dns_forwarded(void)
+{
+	char *file, *save, *at;
+	struct in_addr server;
+	bool found = false, loopback = false;
+	size_t len;
+	if (file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_CONF_MAX, &file, &len) < 0)
+		return false;
+	for (char *line = strtok_r(file, "\n", &save); line && !found; line = strtok_r(NULL, "\n", &save)) {
+		const char *word = strtok_r(line, " \t", &at), *value = strtok_r(NULL, " \t", &at);
+		found = word && value && strcmp(word, "nameserver") == 0 && inet_pton(AF_INET, value, &server) == 1;
+		loopback = found && is_loopback(value);
+	}
+	free(file);
+	return loopback;
+}
+
+/* One line of the host's resolv.conf. A name server on the host's loopback is reached through passt (user), or left out. */
 static void add_host_line(const struct monitor_net *user, char *line, struct text *out, bool *forwarded)
 {
 	char *save, *word = strtok_r(line, " \t", &save), *value = strtok_r(NULL, " \t", &save);
@@ -158,6 +178,7 @@ void net_resolv_conf(const struct monitor *m, char *bytes, size_t size)
 	const struct net_options *o = m->options->net;
 	struct text out = {bytes, size, 0};
 	char *file, *save, address[INET6_ADDRSTRLEN];
+	const struct monitor_net *user = net_dns_forwarded() ? user_network(m) : NULL;
 	bool forwarded = false;
 	size_t len;
 	*bytes = 0;
@@ -166,7 +187,7 @@ void net_resolv_conf(const struct monitor *m, char *bytes, size_t size)
 	if (!m->net_count || o->dns_count || file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_CONF_MAX, &file, &len) < 0)
 		return;
 	for (char *line = strtok_r(file, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		add_host_line(user_network(m), line, &out, &forwarded);
+		add_host_line(user, line, &out, &forwarded);
 	free(file);
 }
 

@@ -164,13 +164,15 @@ static void make_arguments(struct monitor *m, struct monitor_net *n, struct argu
 	static const char *const fixed[] = {
 		"passt", "--foreground", "--quiet", "--stderr", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--mac-addr", MAC, "--fd", "3"};
 	const struct net_options *o = m->options->net;
-	uint8_t dns[4];
 	for (unsigned i = 0; i < VB_ARRAY_LEN(fixed); i++)
 		add(a, fixed[i], NULL);
-	passt_dns_address(n, dns);
 	add_address(a, 0, "--address", AF_INET, n->boot.ip4);
 	add_address(a, 1, "--gateway", AF_INET, n->boot.gateway4);
-	add_address(a, 2, "--dns-forward", AF_INET, dns);
+	if (net_dns_forwarded()) {
+		uint8_t dns[4];
+		passt_dns_address(n, dns);
+		add_address(a, 2, "--dns-forward", AF_INET, dns);
+	}
 	snprintf(a->text[3], sizeof(a->text[3]), "%u", n->boot.prefix4);
 	add(a, "--netmask", a->text[3]);
 	if (!n->options->host_loopback && !relay_wanted(m, n))

@@ -20,6 +20,9 @@ bool helper_hear(struct monitor *m, struct monitor_net *n);
 int helper_explain(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 void helper_kill(struct monitor *m, struct monitor_net *n);
 
+/* net.c */
+bool net_dns_forwarded(void);
+
 /* net_passt.c */
 int passt_open(struct monitor *m, struct monitor_net *n, struct vb_error *err);
 int passt_start(struct monitor *m, struct monitor_net *n, struct vb_error *err);
