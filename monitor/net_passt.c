@@ -172,6 +172,8 @@ static void make_arguments(struct monitor *m, struct monitor_net *n, struct argu
 		uint8_t dns[4];
 		passt_dns_address(n, dns);
 		add_address(a, 2, "--dns-forward", AF_INET, dns);
+	} else { /* or it would forward from the gateway when the host has another name server on its loopback */
+		add(a, "--dns", "none");
 	}
 	snprintf(a->text[3], sizeof(a->text[3]), "%u", n->boot.prefix4);
 	add(a, "--netmask", a->text[3]);

@@ -116,6 +116,28 @@ like "$(v run --net user:loopback "$python" -c "$fetch" 10.0.2.2:8000/page 2>&1)
 call="import socket, sys; socket.create_connection((sys.argv[1], 8000), 2); print('called')"
 like "$(v run "$python" -c "$call" 10.0.2.2 2>&1)" 'Error|timed out' "user does not"
 like "$(v run --net user:direct "$python" -c "$call" 10.0.2.2 2>&1)" 'Error|timed out' "nor does user:direct"
+names="import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 53))
+while True:
+	data, whom = s.recvfrom(512)
+	end = data.index(b'\\0', 12) + 5
+	a = data[end - 4:end] == b'\\0\\1\\0\\1'
+	reply = data[:2] + struct.pack('>5H', 0x8180, 1, a, 0, 0) + data[12:end]
+	if a:
+		reply += b'\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\1\\0\\4' + socket.inet_aton(sys.argv[2])
+	s.sendto(reply, whom)"
+ip netns exec $ns "$python" -c "$names" 192.0.2.7 192.0.2.98 &
+ip netns exec $ns "$python" -c "$names" 127.0.0.1 192.0.2.99 &
+served() { [ "$(host ss -Hlun "sport = :53" | wc -l)" = 2 ]; }
+eventually "name servers on the host" served
+asks() { # asks NAMESERVER...: what a cell finds for a name, and its resolv.conf, while these are the host's name servers; within 4 s
+	printf 'nameserver %s\n' "$@" >resolv.conf
+	timeout -s KILL 4 ip netns exec $ns unshare --mount sh -c 'mount --bind resolv.conf /etc/resolv.conf && exec "$@"' sh \
+		"$vauban" run "$python" -c "import socket; print(socket.gethostbyname('some.test'), open('/etc/resolv.conf').read())" 2>&1
+}
+is "$(asks 192.0.2.7 127.0.0.1)" $'192.0.2.98 nameserver 192.0.2.7' "a name server that the host asks by its address"
+is "$(asks 127.0.0.1 192.0.2.7)" $'192.0.2.99 nameserver 10.0.2.3\nnameserver 192.0.2.7' "one on the host's loopback"
 udp="import socket
 s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 s.bind(('::', 53))
