@@ -86,12 +86,13 @@ static struct flow *flow_find(const struct firewall *f, const struct flow_key *k
 	return NULL;
 }
 
-/* One that is over; else one that nobody has answered yet, so that a scan can't displace what is in use. */
+/* One whose time is over; else the next to go of those that are closed or that nobody has answered yet: new connections are
+ * served, and neither many nor a scan can displace what is in use. */
 static struct flow *flow_new(struct firewall *f, const struct flow_key *k, enum firewall_way way, int64_t now)
 {
 	struct flow *place = place_of(f, k), *found = NULL;
-	for (struct flow *e = place; e < place + WAYS && !(found && found->expires_ns <= now); e++)
-		if (e->expires_ns <= now || (!e->answered && (!found || e->expires_ns < found->expires_ns)))
+	for (struct flow *e = place; e < place + WAYS; e++)
+		if ((e->expires_ns <= now || !e->answered || e->closing == 3) && (!found || e->expires_ns < found->expires_ns))
 			found = e;
 	if (found)
 		*found = (struct flow){.key = *k, .starter = (uint8_t)way};

@@ -239,6 +239,21 @@ static void test_full(void)
 	CHECK(answered + full >= 20000 && answered <= before); /* displaces nothing that is in use */
 }
 
+/* A busy server: more connections than there is room for, each closed in time. */
+static void test_churn(void)
+{
+	struct firewall_rule rules[] = {rule(FIREWALL_IN, "0.0.0.0", 0, 80, 80, FIREWALL_ALL)};
+	unsigned lost = 0;
+	start(rules, 1, false);
+	for (unsigned i = 0; i < 60000; i++) {
+		lost += tcp(FIREWALL_IN, PEER, 2000 + i, OWN, 80, SYN) != FIREWALL_PASS;
+		lost += tcp(FIREWALL_OUT, OWN, 80, PEER, 2000 + i, SYN | ACK) != FIREWALL_PASS;
+		lost += tcp(FIREWALL_IN, PEER, 2000 + i, OWN, 80, FIN | ACK) != FIREWALL_PASS;
+		lost += tcp(FIREWALL_OUT, OWN, 80, PEER, 2000 + i, FIN | ACK) != FIREWALL_PASS;
+	}
+	CHECK(lost == 0);
+}
+
 static void test_link(void)
 {
 	struct firewall_rule rules[] = {rule(FIREWALL_OUT, "10.1.0.0", 16, 443, 443, FIREWALL_TCP)};
@@ -477,6 +492,7 @@ int main(void)
 	test_out();
 	test_in();
 	test_full();
+	test_churn();
 	test_link();
 	test_dhcp();
 	test_frames();
