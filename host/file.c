@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,7 @@ int file_read(int dirfd, const char *path, size_t max_bytes, char **ret_data, si
 
 int file_replace(int dirfd, const char *path, const void *data, size_t len)
 {
-	char temporary[300];
+	char temporary[PATH_MAX + 8];
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	int fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
