@@ -130,6 +130,8 @@ static const struct {
 	{"--store-size", "a size such as 5G", false, 0, set_store_size},
 	{"--chaff", "how many bugs to inject", false, 0, set_chaff},
 	TEXT("--chaff-plan", chaff_plan, "a file"),
+	TEXT("--chaff-skip", chaff_skip, "numbers of bugs"),
+	FLAG("--chaff-trace", chaff_trace),
 	FLAG("--supervised", supervised),
 };
 
@@ -197,6 +199,10 @@ unsigned variant_options_format(const struct variant_options *o, char *storage, 
 		ADD("--chaff=%u", o->chaff);
 	if (o->chaff_plan)
 		ADD("--chaff-plan=%s", o->chaff_plan);
+	if (o->chaff_skip)
+		ADD("--chaff-skip=%s", o->chaff_skip);
+	if (o->chaff_trace)
+		ADD("--chaff-trace");
 	if (o->supervised)
 		ADD("--supervised");
 #undef ADD

@@ -39,6 +39,8 @@ struct variant_options {
 	uint64_t store_bytes;     /* --store-size */
 	unsigned chaff;           /* --chaff N: bugs to inject */
 	const char *chaff_plan;   /* --chaff-plan FILE */
+	const char *chaff_skip;   /* --chaff-skip 3,17: bugs that could not be proved; the driver says so to vauban-ir */
+	bool chaff_trace;         /* --chaff-trace: track which bytes of the input come where */
 	bool supervised;          /* --supervised: chaff that crashes may be used */
 };
 

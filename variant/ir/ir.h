@@ -26,7 +26,8 @@ struct ir_pass {
 };
 
 /* In main.c's table, in the order in which they run. */
-extern const struct ir_pass ir_stack_pass; /* stack.c */
+extern const struct ir_pass ir_chaff_trace_pass; /* chaff_trace.c */
+extern const struct ir_pass ir_stack_pass;       /* stack.c */
 
 /* The function has a body that ends up in this object, and its author didn't opt out. */
 bool ir_may_change(LLVMValueRef function);

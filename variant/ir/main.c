@@ -23,6 +23,7 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const struct ir_pass *const passes[] = {
+	&ir_chaff_trace_pass, /* these two name places in the bitcode as clang wrote it */
 	&ir_stack_pass,
 };
 
