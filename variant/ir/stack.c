@@ -4,7 +4,10 @@
  * Two rules of the stack protector hold inside the struct as they did among slots. Buffers (what contains an array) lie above
  * everything else, so that an overflow, which goes up, meets other buffers and then the guard, never a pointer. And the struct's
  * type contains just the arrays that were there, since the StackProtector pass goes by types: it guards the functions that it
- * guarded before, and puts the struct next to the guard. */
+ * guarded before, and puts the struct next to the guard.
+ *
+ * A slot stays an alloca of its own where that is part of its meaning, or where stack colouring lays it over another one. If such
+ * a one is a buffer in a guarded function, buffers and the rest get a struct each, which LLVM then orders by the same rule. */
 #include "variant/ir/ir.h"
 
 #include <llvm-c/Core.h>
@@ -16,16 +19,21 @@
 
 #include "base/types.h"
 #include "host/error.h"
+#include "variant/ir/lifetime.h"
 #include "variant/options.h"
 #include "variant/random.h"
 
 #define MAX_SLOT_BYTES (1ull << 31)
+#define SHARING_BYTES  128 /* slots of this size on are left to stack colouring if it can save one */
+
+enum part { STRUCT, BUFFERS, ALONE }; /* BUFFERS: where there are two structs */
 
 struct slot {
 	LLVMValueRef alloca;
 	LLVMTypeRef type;
 	uint64_t bytes, offset;
 	unsigned align;
+	enum part part;
 	bool buffer;
 	LLVMBasicBlockRef block; /* in which address is known */
 	LLVMValueRef address;
@@ -37,12 +45,14 @@ struct frame {
 	struct slot *slots;
 	unsigned count;
 	unsigned *table, table_mask; /* slots by alloca: index + 1, or 0 */
-	LLVMValueRef *markers;       /* calls of llvm.lifetime.* */
+	struct lifetime_marker *markers;
 	unsigned marker_count;
 	bool guarded; /* has one of the ssp attributes */
-	uint64_t bytes;
-	unsigned align;
-	LLVMValueRef packed;
+	struct {
+		uint64_t bytes;
+		unsigned align;
+		LLVMValueRef alloca;
+	} parts[ALONE];
 	LLVMBuilderRef builder;
 };
 
@@ -107,12 +117,26 @@ static bool has_array(LLVMTypeRef type)
 	return kind == LLVMArrayTypeKind;
 }
 
+/* Accesses beyond the slot that are plain to see are a reason for a guard; within the struct they wouldn't be seen. */
+static bool leaves_slot(const struct ir *ir, LLVMValueRef user, uint64_t bytes)
+{
+	if (LLVMIsALoadInst(user))
+		return LLVMStoreSizeOfType(ir->layout, LLVMTypeOf(user)) > bytes;
+	if (LLVMIsAStoreInst(user))
+		return LLVMStoreSizeOfType(ir->layout, LLVMTypeOf(LLVMGetOperand(user, 0))) > bytes;
+	if (!LLVMIsAGetElementPtrInst(user) || !LLVMIsAConstantInt(LLVMGetOperand(user, 1)))
+		return false;
+	int64_t index = LLVMConstIntGetSExtValue(LLVMGetOperand(user, 1));
+	uint64_t element = LLVMABISizeOfType(ir->layout, LLVMGetGEPSourceElementType(user));
+	return index < 0 || (index && element >= bytes) || (element && (uint64_t)index >= (bytes + element - 1) / element);
+}
+
 /* Something about the slot is known by its being an alloca of its own. */
-static bool must_stay(LLVMValueRef alloca)
+static bool must_stay(const struct ir *ir, LLVMValueRef alloca, uint64_t bytes)
 {
 	for (LLVMUseRef use = LLVMGetFirstUse(alloca); use; use = LLVMGetNextUse(use)) {
 		LLVMValueRef user = LLVMGetUser(use);
-		if (!LLVMIsAInstruction(user) || LLVMIsAFuncletPadInst(user))
+		if (!LLVMIsAInstruction(user) || LLVMIsAFuncletPadInst(user) || leaves_slot(ir, user, bytes))
 			return true;
 		unsigned id = intrinsic_of(user);
 		if (id && (id == known.localescape || id == known.gcroot))
@@ -127,13 +151,12 @@ static bool must_stay(LLVMValueRef alloca)
 	return false;
 }
 
-/* Whether the alloca is one to pack; then *ret says all about it but its place. */
+/* Whether the alloca has a size. Then *ret says all about it but its place. */
 static bool read_slot(const struct ir *ir, LLVMValueRef alloca, struct slot *ret)
 {
 	LLVMValueRef count = LLVMGetOperand(alloca, 0);
 	LLVMTypeRef type = LLVMGetAllocatedType(alloca);
-	if (!LLVMIsAConstantInt(count) || !LLVMTypeIsSized(type) || LLVMGetTypeKind(type) == LLVMScalableVectorTypeKind ||
-		LLVMGetPointerAddressSpace(LLVMTypeOf(alloca)) != 0)
+	if (!LLVMIsAConstantInt(count) || !LLVMTypeIsSized(type) || LLVMGetTypeKind(type) == LLVMScalableVectorTypeKind)
 		return false;
 	unsigned long long elements = LLVMConstIntGetZExtValue(count);
 	if (elements > MAX_SLOT_BYTES)
@@ -141,9 +164,9 @@ static bool read_slot(const struct ir *ir, LLVMValueRef alloca, struct slot *ret
 	if (elements != 1)
 		type = LLVMArrayType2(type, elements);
 	unsigned long long bytes = LLVMABISizeOfType(ir->layout, type);
-	if (bytes == 0 || bytes > MAX_SLOT_BYTES || must_stay(alloca))
-		return false;
 	*ret = (struct slot){.alloca = alloca, .type = type, .bytes = bytes, .align = LLVMGetAlignment(alloca), .buffer = has_array(type)};
+	if (bytes == 0 || bytes > MAX_SLOT_BYTES || LLVMGetPointerAddressSpace(LLVMTypeOf(alloca)) != 0 || must_stay(ir, alloca, bytes))
+		ret->part = ALONE;
 	return true;
 }
 
@@ -189,7 +212,7 @@ static int collect_slots(struct frame *f)
 	return 0;
 }
 
-/* Finds the lifetime markers. -EOPNOTSUPP: the function is to be left alone. */
+/* Finds the lifetime markers, in order. -EOPNOTSUPP: the function is to be left alone. */
 static int survey(struct frame *f)
 {
 	unsigned room = 0;
@@ -202,15 +225,59 @@ static int survey(struct frame *f)
 				continue;
 			if (f->marker_count == room) {
 				room = room ? room * 2 : 16;
-				LLVMValueRef *more = realloc(f->markers, room * sizeof(LLVMValueRef));
+				struct lifetime_marker *more = realloc(f->markers, room * sizeof(*more));
 				if (!more)
 					return -ENOMEM;
 				f->markers = more;
 			}
-			f->markers[f->marker_count++] = i;
+			f->markers[f->marker_count++] =
+				(struct lifetime_marker){.call = i, .block = b, .slot = -1, .start = id == known.lifetime_start};
 		}
 	}
 	return 0;
+}
+
+/* Leaves out the large slots that stack colouring can lay over each other, if there are at least two. */
+static int leave_out_sharing(struct frame *f)
+{
+	struct slot *large[64];
+	uint64_t disjoint[64];
+	unsigned count = 0;
+	for (unsigned i = 0; i < f->marker_count; i++) {
+		struct slot *s = find_slot(f, LLVMGetOperand(f->markers[i].call, 1));
+		unsigned n = 0;
+		if (!s || s->part == ALONE || s->bytes < SHARING_BYTES)
+			continue;
+		while (n < count && large[n] != s)
+			n++;
+		if (n == VB_ARRAY_LEN(large))
+			continue; /* packed, whatever it would save */
+		large[n] = s;
+		count += n == count;
+		f->markers[i].slot = (int)n;
+	}
+	if (count < 2)
+		return 0;
+	int r = lifetime_disjoint(f->function, f->markers, f->marker_count, UINT64_MAX >> (64 - count), disjoint);
+	for (unsigned n = 0; r == 0 && n < count; n++)
+		large[n]->part = disjoint[n] ? ALONE : large[n]->part;
+	return r;
+}
+
+/* Which struct each slot goes into. Returns how many go into one. */
+static unsigned choose_parts(struct frame *f)
+{
+	unsigned packed = 0;
+	bool apart = false;
+	for (unsigned i = 0; i < f->count; i++)
+		apart |= f->guarded && f->slots[i].buffer && f->slots[i].part == ALONE;
+	for (unsigned i = 0; i < f->count; i++) {
+		if (f->slots[i].part == ALONE)
+			continue;
+		f->slots[i].part = apart && f->slots[i].buffer ? BUFFERS : STRUCT;
+		packed++;
+	}
+	return packed;
 }
 
 /* A marker of a slot inside the struct would tell stack colouring that the whole struct is dead there. One that doesn't name an
@@ -219,10 +286,12 @@ static void drop_markers(struct frame *f)
 {
 	bool all = false;
 	for (unsigned i = 0; i < f->marker_count; i++)
-		all |= !LLVMIsAAllocaInst(LLVMGetOperand(f->markers[i], 1));
-	for (unsigned i = 0; i < f->marker_count; i++)
-		if (all || find_slot(f, LLVMGetOperand(f->markers[i], 1)))
-			LLVMInstructionEraseFromParent(f->markers[i]);
+		all |= !LLVMIsAAllocaInst(LLVMGetOperand(f->markers[i].call, 1));
+	for (unsigned i = 0; i < f->marker_count; i++) {
+		const struct slot *s = find_slot(f, LLVMGetOperand(f->markers[i].call, 1));
+		if (all || (s && s->part != ALONE))
+			LLVMInstructionEraseFromParent(f->markers[i].call);
+	}
 }
 
 static uint64_t align_up(uint64_t at, unsigned align)
@@ -231,7 +300,7 @@ static uint64_t align_up(uint64_t at, unsigned align)
 }
 
 /* Chooses each slot's place: scalars in some order, then buffers in some order, with units of 8 bytes strewn among them. Over a
- * guard's buffers there is no padding, for the guard is to see an overflow's first byte. */
+ * guarded function's slots there is no padding, for the guard is to see an overflow's first byte. */
 static int lay_out(struct frame *f, struct variant_random *random)
 {
 	unsigned *order = calloc(f->count, sizeof(*order)), *units = calloc(f->count + 1, sizeof(*units));
@@ -240,23 +309,24 @@ static int lay_out(struct frame *f, struct variant_random *random)
 		return -ENOMEM;
 	}
 	variant_random_order(random, order, f->count);
+	uint64_t bytes = 0;
 	for (unsigned i = 0; i < f->count; i++)
-		f->bytes += f->slots[i].bytes;
-	uint64_t most = f->bytes / 64 < 4 ? 4 : f->bytes / 64 > 64 ? 64 : f->bytes / 64;
+		bytes += f->slots[i].part == ALONE ? 0 : f->slots[i].bytes;
+	uint64_t most = bytes / 64 < 4 ? 4 : bytes / 64 > 64 ? 64 : bytes / 64;
 	for (uint64_t n = most / 2 + variant_random_below(random, most / 2 + 1); n; n--)
 		units[variant_random_below(random, f->count + !f->guarded)]++;
-	f->bytes = 0;
-	for (unsigned pass = 0, placed = 0; pass < 2; pass++) {
+	for (unsigned pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < f->count; i++) {
 			struct slot *s = &f->slots[order[i]];
-			if (s->buffer != pass)
+			if (s->buffer != pass || s->part == ALONE)
 				continue;
-			s->offset = align_up(f->bytes + 8 * units[placed++], s->align);
-			f->bytes = s->offset + s->bytes;
-			f->align = s->align > f->align ? s->align : f->align;
+			s->offset = align_up(f->parts[s->part].bytes + 8 * units[i], s->align);
+			f->parts[s->part].bytes = s->offset + s->bytes;
+			if (s->align > f->parts[s->part].align)
+				f->parts[s->part].align = s->align;
 		}
 	}
-	f->bytes += 8 * units[f->count];
+	f->parts[STRUCT].bytes += f->parts[STRUCT].bytes ? 8 * units[f->count] : 0;
 	free(order), free(units);
 	return 0;
 }
@@ -277,25 +347,28 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* The struct: packed, since its padding is written out, as integers (an array would count as a buffer). */
-static LLVMTypeRef make_type(const struct frame *f)
+static LLVMTypeRef make_type(const struct frame *f, enum part part)
 {
 	const struct slot **sorted = calloc(f->count, sizeof(struct slot *));
-	uint64_t data = 0;
-	for (unsigned i = 0; i < f->count; i++)
-		data += f->slots[i].bytes;
-	LLVMTypeRef *fields = calloc((f->bytes - data) + f->count + 1, sizeof(LLVMTypeRef)), type = NULL;
+	uint64_t padding = f->parts[part].bytes;
+	unsigned count = 0;
+	for (unsigned i = 0; sorted && i < f->count; i++) {
+		if (f->slots[i].part == part) {
+			sorted[count++] = &f->slots[i];
+			padding -= f->slots[i].bytes;
+		}
+	}
+	LLVMTypeRef *fields = calloc(padding + count + 1, sizeof(LLVMTypeRef)), type = NULL;
 	if (sorted && fields) {
 		uint64_t at = 0;
 		unsigned n = 0;
-		for (unsigned i = 0; i < f->count; i++)
-			sorted[i] = &f->slots[i];
-		qsort(sorted, f->count, sizeof(struct slot *), by_offset);
-		for (unsigned i = 0; i < f->count; i++) {
+		qsort(sorted, count, sizeof(struct slot *), by_offset);
+		for (unsigned i = 0; i < count; i++) {
 			n += add_padding(f->ir, sorted[i]->offset - at, fields + n);
 			fields[n++] = sorted[i]->type;
 			at = sorted[i]->offset + sorted[i]->bytes;
 		}
-		n += add_padding(f->ir, f->bytes - at, fields + n);
+		n += add_padding(f->ir, f->parts[part].bytes - at, fields + n);
 		type = LLVMStructTypeInContext(f->ir->context, fields, n, true);
 	}
 	free(sorted), free(fields);
@@ -307,16 +380,23 @@ static LLVMValueRef address_before(struct frame *f, const struct slot *s, LLVMVa
 {
 	LLVMValueRef offset = LLVMConstInt(LLVMInt64TypeInContext(f->ir->context), s->offset, false);
 	if (!s->offset)
-		return f->packed;
+		return f->parts[s->part].alloca;
 	LLVMPositionBuilderBefore(f->builder, instruction);
-	return LLVMBuildInBoundsGEP2(f->builder, LLVMInt8TypeInContext(f->ir->context), f->packed, &offset, 1, "");
+	return LLVMBuildInBoundsGEP2(f->builder, LLVMInt8TypeInContext(f->ir->context), f->parts[s->part].alloca, &offset, 1, "");
+}
+
+/* The slot whose address the operand is, if it has moved into a struct. */
+static struct slot *moved_slot(const struct frame *f, LLVMValueRef operand)
+{
+	struct slot *s = find_slot(f, operand);
+	return s && s->part != ALONE ? s : NULL;
 }
 
 /* The incoming value of one block must be the same one each time that the block is named. */
 static void redirect_phi(struct frame *f, LLVMValueRef phi)
 {
 	for (unsigned i = 0, n = LLVMCountIncoming(phi); i < n; i++) {
-		const struct slot *s = find_slot(f, LLVMGetIncomingValue(phi, i));
+		const struct slot *s = moved_slot(f, LLVMGetIncomingValue(phi, i));
 		if (!s)
 			continue;
 		LLVMBasicBlockRef block = LLVMGetIncomingBlock(phi, i);
@@ -338,7 +418,7 @@ static void redirect_uses(struct frame *f)
 				continue;
 			}
 			for (int o = 0, n = LLVMGetNumOperands(i); o < n; o++) {
-				struct slot *s = find_slot(f, LLVMGetOperand(i, o));
+				struct slot *s = moved_slot(f, LLVMGetOperand(i, o));
 				if (!s)
 					continue;
 				if (s->block != b)
@@ -352,9 +432,12 @@ static void redirect_uses(struct frame *f)
 /* Only debug information still names the allocas: it follows the replacement. */
 static void remove_allocas(struct frame *f)
 {
-	LLVMValueRef after = LLVMGetNextInstruction(f->packed);
+	LLVMValueRef last = f->parts[BUFFERS].alloca ? f->parts[BUFFERS].alloca : f->parts[STRUCT].alloca;
+	LLVMValueRef after = LLVMGetNextInstruction(last);
 	for (unsigned i = 0; i < f->count; i++) {
 		struct slot *s = &f->slots[i];
+		if (s->part == ALONE)
+			continue;
 		if (s->alloca == after)
 			after = LLVMGetNextInstruction(after);
 		if (LLVMGetSubprogram(f->function))
@@ -365,15 +448,23 @@ static void remove_allocas(struct frame *f)
 
 static int pack(struct frame *f, struct variant_random *random)
 {
+	LLVMTypeRef types[ALONE] = {NULL, NULL};
 	int r = lay_out(f, random);
-	LLVMTypeRef type = r == 0 ? make_type(f) : NULL;
-	if (!type)
-		return -ENOMEM;
+	for (unsigned p = 0; r == 0 && p < ALONE; p++) {
+		if (f->parts[p].bytes && !(types[p] = make_type(f, p)))
+			r = -ENOMEM;
+	}
+	if (r < 0)
+		return r;
 	drop_markers(f);
 	f->builder = LLVMCreateBuilderInContext(f->ir->context);
-	LLVMPositionBuilderBefore(f->builder, LLVMGetFirstInstruction(LLVMGetEntryBasicBlock(f->function)));
-	f->packed = LLVMBuildAlloca(f->builder, type, "");
-	LLVMSetAlignment(f->packed, f->align);
+	for (unsigned p = ALONE; p-- > 0;) {
+		if (!types[p])
+			continue;
+		LLVMPositionBuilderBefore(f->builder, LLVMGetFirstInstruction(LLVMGetEntryBasicBlock(f->function)));
+		f->parts[p].alloca = LLVMBuildAlloca(f->builder, types[p], "");
+		LLVMSetAlignment(f->parts[p].alloca, f->parts[p].align);
+	}
 	redirect_uses(f);
 	remove_allocas(f);
 	LLVMDisposeBuilder(f->builder);
@@ -388,7 +479,9 @@ static int pack_function(struct ir *ir, LLVMValueRef function, const struct vari
 	int r = collect_slots(&f);
 	if (r == 0 && f.count)
 		r = survey(&f);
-	if (r == 0 && f.count) {
+	if (r == 0 && f.count)
+		r = leave_out_sharing(&f);
+	if (r == 0 && f.count && choose_parts(&f)) {
 		struct variant_random random;
 		size_t name_bytes;
 		const char *name = LLVMGetValueName2(function, &name_bytes);
