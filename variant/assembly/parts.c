@@ -1,0 +1,181 @@
+/* Owns what is found out about functions before anything is changed: where their parts lie, what makes them ineligible, which of their
+ * instructions are in hot loops. */
+#include "variant/assembly/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool part_code(const struct unit *u, const struct part *p, const struct statement *st)
+{
+	return st->section == p->section && st->kind == STATEMENT_INSTRUCTION && !st->deleted;
+}
+
+void part_random(const struct part *p, const char *transformation, struct variant_random *r)
+{
+	variant_random_fork(r, &p->random, transformation, strlen(transformation));
+}
+
+void statement_insert(struct unit *u, struct statement *st, struct slice text)
+{
+	struct insertion *i = arena_take(&u->arena, sizeof(*i));
+	i->text = text;
+	i->next = NULL;
+	*(st->before ? st->before_end : &st->before) = i;
+	st->before_end = &i->next;
+}
+
+static bool contains(struct slice s, const char *what)
+{
+	return s.length && memmem(s.at, s.length, what, strlen(what));
+}
+
+static struct slice root_of(struct slice name)
+{
+	static const char *const endings[] = {".cold", ".__part.", ".eh"};
+	for (uint32_t i = 1; i < name.length; i++)
+		if (name.at[i] == '.')
+			for (unsigned e = 0; e < VB_ARRAY_LEN(endings); e++)
+				if (slice_starts((struct slice){name.at + i, name.length - i}, endings[e]))
+					return (struct slice){name.at, i};
+	return name;
+}
+
+static void inspect_statement(struct unit *u, struct part *p, const struct statement *st)
+{
+	if (st->kind == STATEMENT_INLINE) {
+		p->inline_assembly = true;
+		static const char *const moves[] = {"section", ".text", ".data", ".bss", ".previous", ".org", ".macro", ".rept", ".if", ".code"};
+		for (unsigned i = 0; i < VB_ARRAY_LEN(moves); i++)
+			p->opaque = p->opaque || contains(st->text, moves[i]);
+		p->foreign_cfi = p->foreign_cfi || contains(st->text, ".cfi");
+		return;
+	}
+	if (st->kind == STATEMENT_DIRECTIVE) {
+		/* Bytes within code are prefixes of a TLS sequence; anything longer is data. */
+		if (st->directive == DIR_DATA && st->section == p->section && !slice_is(st->name, ".byte") && !slice_is(st->name, ".value"))
+			p->opaque = true;
+		p->opaque = p->opaque || st->directive == DIR_OPAQUE || contains(st->arguments, "__patchable_function_entries") || contains(st->arguments, "xray_");
+		p->foreign_cfi = p->foreign_cfi || st->directive == DIR_CFI_OTHER;
+		p->lsda = p->lsda || st->directive == DIR_CFI_LSDA;
+		return;
+	}
+	if (!part_code(u, p, st))
+		return;
+	const struct instruction *in = st->instruction;
+	p->unknown = p->unknown || !in->mnemonic;
+	p->flags_written = p->flags_written || (in->mnemonic && in->mnemonic->flags & (FLAGS_SET | FLAGS_CHANGED));
+	for (unsigned i = 0; i < in->operands; i++)
+		p->high_bytes = p->high_bytes || (in->operand[i].kind == OPERAND_REGISTER && in->operand[i].reg.high);
+	/* A jump by a byte can't reach further, and only a person writes one. */
+	p->opaque = p->opaque || slice_starts(in->name, "loop") || slice_is(in->name, "jrcxz") || slice_is(in->name, "jecxz") || slice_is(in->name, "xbegin");
+}
+
+/* "NAME, ..." */
+static bool names_first(struct slice arguments, struct slice name)
+{
+	return arguments.length > name.length && memcmp(arguments.at, name.at, name.length) == 0 && arguments.at[name.length] == ',';
+}
+
+/* The part that starts with the label at statement i. */
+static void read_part(struct unit *u, struct part *p, uint32_t i)
+{
+	const struct statement *label = &u->statements[i];
+	*p = (struct part){.name = label->name, .root = root_of(label->name), .first = i, .label = i, .section = label->section};
+	p->plain = slice_starts(u->sections[p->section].name, VARIANT_PLAIN_SECTION);
+	/* gcc says so before the label of a cold part */
+	for (uint32_t k = i; k-- > 0 && i - k < 12 && u->statements[k].kind == STATEMENT_DIRECTIVE && u->statements[k].directive != DIR_CFI_ENDPROC;) {
+		p->cfi = p->cfi || u->statements[k].directive == DIR_CFI_STARTPROC;
+		p->lsda = p->lsda || u->statements[k].directive == DIR_CFI_LSDA;
+	}
+	uint32_t k = i + 1;
+	for (; k < u->count; k++) {
+		const struct statement *st = &u->statements[k];
+		bool own = st->section == p->section;
+		if (!own && u->sections[st->section].executable)
+			break;
+		if (own && st->kind == STATEMENT_LABEL) {
+			const struct label_entry *e = unit_label(u, st->name, false);
+			if (e && e->function)
+				break;
+		}
+		if (own && st->kind == STATEMENT_DIRECTIVE && (st->directive == DIR_CFI_ENDPROC || (st->directive == DIR_SIZE && names_first(st->arguments, p->name))))
+			break;
+		p->cfi = p->cfi || (st->kind == STATEMENT_DIRECTIVE && st->directive == DIR_CFI_STARTPROC);
+		inspect_statement(u, p, st);
+	}
+	p->end = k;
+}
+
+/* Choices depend on the function's own text, as the compiler wrote it, and on the seed: not on file names or on what else is there. */
+static void seed_part(struct unit *u, struct part *p)
+{
+	struct variant_random base, own;
+	const char *const names[] = {"assembly", NULL};
+	const char *from = u->statements[p->first].text.at;
+	const struct statement *last = &u->statements[p->end - 1];
+	size_t bytes = (size_t)(last->text.at + last->text.length - from);
+	variant_random_init(&base, 0, names);
+	variant_random_fork(&own, &base, from, bytes);
+	memcpy(&p->identity, own.key, sizeof(p->identity));
+	variant_random_init(&base, u->options->seed, names);
+	variant_random_fork(&p->random, &base, own.key, sizeof(own.key));
+}
+
+void unit_find_parts(struct unit *u)
+{
+	uint32_t functions = 0;
+	for (uint32_t i = 0; i < u->count; i++) {
+		const struct statement *st = &u->statements[i];
+		if (st->kind != STATEMENT_DIRECTIVE || st->directive != DIR_TYPE)
+			continue;
+		const char *comma = memchr(st->arguments.at, ',', st->arguments.length);
+		if (!comma || !contains(st->arguments, "function"))
+			continue;
+		struct label_entry *e = unit_label(u, slice_trim((struct slice){st->arguments.at, (uint32_t)(comma - st->arguments.at)}), true);
+		if (e)
+			e->function = true;
+		functions++;
+	}
+	u->parts = functions ? arena_take(&u->arena, functions * sizeof(*u->parts)) : NULL;
+	if (!u->parts || u->arena.failed)
+		return;
+	for (uint32_t i = 0; i < u->count; i++) {
+		const struct statement *st = &u->statements[i];
+		if (st->kind != STATEMENT_LABEL || !u->sections[st->section].executable || u->part_count == functions)
+			continue;
+		const struct label_entry *e = unit_label(u, st->name, false);
+		if (!e || !e->function)
+			continue;
+		struct part *p = &u->parts[u->part_count++];
+		read_part(u, p, i);
+		seed_part(u, p);
+		i = p->end - 1;
+	}
+}
+
+/* Without a profile: the innermost loops, which are the spans of backward branches that hold no other such span. */
+static void mark_loops(struct unit *u, const struct part *p)
+{
+	uint32_t latest_head = 0;
+	for (uint32_t i = p->first; i < p->end; i++) {
+		const struct statement *st = &u->statements[i];
+		if (!part_code(u, p, st) || !st->instruction->mnemonic || st->instruction->operands != 1 || st->instruction->operand[0].kind != OPERAND_SYMBOL)
+			continue;
+		unsigned control = st->instruction->mnemonic->control;
+		if (control != CONTROL_JUMP && control != CONTROL_BRANCH)
+			continue;
+		const struct label_entry *e = unit_label(u, st->instruction->operand[0].symbol, false);
+		if (!e || e->statement >= i || e->statement < p->first)
+			continue;
+		if (e->statement >= latest_head)
+			for (uint32_t k = e->statement; k <= i; k++)
+				u->statements[k].hot = true;
+		latest_head = e->statement > latest_head ? e->statement : latest_head;
+	}
+}
+
+void assembly_hotness(struct unit *u)
+{
+	for (uint32_t i = 0; i < u->part_count; i++)
+		mark_loops(u, &u->parts[i]);
+}
