@@ -24,7 +24,7 @@
 #include "variant/random.h"
 
 #define MAX_SLOT_BYTES (1ull << 31)
-#define SHARING_BYTES  128 /* slots of this size on are left to stack colouring if it can save one */
+#define SHARING_BYTES  48 /* slots of this size on are left to stack colouring if it can save one */
 
 enum part { STRUCT, BUFFERS, ALONE }; /* BUFFERS: where there are two structs */
 
