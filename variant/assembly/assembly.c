@@ -56,8 +56,12 @@ static void transform(struct unit *u)
 	assembly_hotness(u);
 	if (variant_wants(o, VARIANT_PADDING))
 		assembly_padding(u);
+	if (variant_wants(o, VARIANT_REGISTERS))
+		assembly_registers(u);
 	if (variant_wants(o, VARIANT_BLOCKS) || variant_wants(o, VARIANT_TRAPS))
 		assembly_blocks(u);
+	if (variant_wants(o, VARIANT_ENCODINGS))
+		assembly_encodings(u);
 	if (variant_wants(o, VARIANT_NOPS))
 		assembly_nops(u);
 }

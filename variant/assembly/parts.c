@@ -124,6 +124,7 @@ static void seed_part(struct unit *u, struct part *p)
 void unit_find_parts(struct unit *u)
 {
 	uint32_t functions = 0;
+	u->first_split = UINT32_MAX;
 	for (uint32_t i = 0; i < u->count; i++) {
 		const struct statement *st = &u->statements[i];
 		if (st->kind != STATEMENT_DIRECTIVE || st->directive != DIR_TYPE)
@@ -149,6 +150,10 @@ void unit_find_parts(struct unit *u)
 		struct part *p = &u->parts[u->part_count++];
 		read_part(u, p, i);
 		seed_part(u, p);
+		if (!slice_equal(p->name, p->root)) {
+			p->next_split = u->first_split;
+			u->first_split = u->part_count - 1;
+		}
 		i = p->end - 1;
 	}
 }

@@ -143,6 +143,7 @@ struct part {
 	bool cfi;                /* has .cfi_startproc ... .cfi_endproc */
 	bool foreign_cfi;        /* has CFI that the stage doesn't follow */
 	bool flags_written;
+	uint32_t next_split;     /* another part whose name isn't its root, or UINT32_MAX */
 	uint64_t identity;
 	struct variant_random random; /* the parent of all choices in it */
 };
@@ -165,6 +166,7 @@ struct unit {
 	uint32_t section_count;
 	struct part *parts;
 	uint32_t part_count;
+	uint32_t first_split; /* head of the list of parts whose name isn't their root */
 	struct label_entry *labels; /* open addressing, a power of two */
 	uint32_t label_capacity, label_count;
 	uint32_t next_label; /* for labels of our own */
