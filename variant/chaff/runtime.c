@@ -267,7 +267,7 @@ void API(copy)(char *to, const char *from, uint64_t bytes)
 			put(to + i, at(from + i));
 }
 
-/* Something was decided by a value: a branch taken, an address made. */
+/* A value has decided where control goes. */
 void API(branch)(label l)
 {
 	if (l & COPY)

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 #include "base/types.h"
 #include "variant/ir/ir.h"
 
@@ -17,6 +16,13 @@ bool chaff_is_place(LLVMValueRef i, LLVMTargetDataRef layout)
 	if (kind != LLVMIntegerTypeKind && kind != LLVMPointerTypeKind && kind != LLVMFloatTypeKind && kind != LLVMDoubleTypeKind)
 		return false;
 	return LLVMABISizeOfType(layout, LLVMTypeOf(i)) <= 8;
+}
+
+const char *chaff_module_name(LLVMModuleRef m)
+{
+	size_t length;
+	const char *name = LLVMGetSourceFileName(m, &length), *slash = strrchr(name, '/');
+	return slash ? slash + 1 : name;
 }
 
 static uint64_t fnv(uint64_t hash, const void *data, size_t bytes)

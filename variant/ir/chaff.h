@@ -14,6 +14,8 @@
 
 /* A place: a load of one to eight bytes that is neither volatile nor atomic, in the default address space. */
 bool chaff_is_place(LLVMValueRef instruction, LLVMTargetDataRef layout);
+/* The source file without its folder. Valid as long as the module. */
+const char *chaff_module_name(LLVMModuleRef module);
 /* FNV-1a of the function's operations and of the names it calls. */
 uint64_t chaff_hash(LLVMValueRef function);
 /* ir_may_change(), and its body is what it seems. */

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "base/types.h"
 #include "host/error.h"
 #include "variant/ir/ir.h"
 #include "variant/options.h"
 
-#define PREFIX "__vauban_chaff_"
+#define PREFIX    "__vauban_chaff_"
 #define ARGUMENTS 16 /* that labels are handed over of */
 
 enum helper { HELP_LOAD, HELP_PLACE, HELP_STORE, HELP_FILL, HELP_COPY, HELP_UNION, HELP_PART, HELP_BRANCH, HELPERS };
@@ -32,17 +31,17 @@ static const struct {
 
 /* Functions of the C library that read input, move memory or decide by what they read: the runtime stands in for them. */
 static const char *const stand_ins[] = {"read", "pread", "pread64", "recv", "recvfrom", "fread", "fread_unlocked", "fgets", "fgetc", "getc",
-	"getc_unlocked", "fgetc_unlocked", "getchar", "__uflow", "memcpy", "memmove", "mempcpy", "memset", "strcpy", "strncpy", "stpcpy", "strcat",
-	"strdup", "malloc", "calloc", "realloc", "memcmp", "bcmp", "strcmp", "strncmp", "strcasecmp", "strncasecmp", "strcoll", "strlen",
-	"strchr", "strrchr", "memchr", "strpbrk", "strspn", "strcspn", "strstr", "strtol", "strtoul", "strtoll", "strtoull", "strtod", "atoi",
-	"atol", "_exit"};
+	"getc_unlocked", "fgetc_unlocked", "getchar", "__uflow", "memcpy", "memmove", "mempcpy", "memset", "strcpy", "strncpy", "stpcpy",
+	"strcat", "strdup", "malloc", "calloc", "realloc", "memcmp", "bcmp", "strcmp", "strncmp", "strcasecmp", "strncasecmp", "strcoll",
+	"strlen", "strchr", "strrchr", "memchr", "strpbrk", "strspn", "strcspn", "strstr", "strtol", "strtoul", "strtoll", "strtoull",
+	"strtod", "atoi", "atol", "_exit"};
 
 /* Of pointers, open addressing, never full: as large as the function. */
 struct map {
 	struct pair {
 		const void *key;
 		void *value;
-	} *pairs;
+	} * pairs;
 	size_t capacity;
 };
 
@@ -55,8 +54,8 @@ struct tracer {
 	LLVMValueRef functions[HELPERS], none, arguments, callee, result;
 	LLVMTypeRef arguments_type;
 	LLVMValueRef place; /* of the function: what the runtime knows it by */
-	struct map labels; /* label by value */
-	struct map places; /* number of a load, by the load: 1 + n as a pointer */
+	struct map labels;  /* label by value */
+	struct map places;  /* number of a load, by the load: 1 + n as a pointer */
 };
 
 static struct pair *slot(const struct map *m, const void *key)
@@ -157,9 +156,11 @@ static void trace_intrinsic(struct tracer *t, LLVMValueRef i, const char *name)
 {
 	unsigned count = LLVMGetNumArgOperands(i);
 	if (strncmp(name, "llvm.memcpy", 11) == 0 || strncmp(name, "llvm.memmove", 12) == 0) {
-		call(t, HELP_COPY, LLVMGetOperand(i, 0), LLVMGetOperand(i, 1), LLVMBuildZExtOrBitCast(t->at, LLVMGetOperand(i, 2), t->i64, ""));
+		call(t, HELP_COPY, LLVMGetOperand(i, 0), LLVMGetOperand(i, 1),
+			LLVMBuildZExtOrBitCast(t->at, LLVMGetOperand(i, 2), t->i64, ""));
 	} else if (strncmp(name, "llvm.memset", 11) == 0) {
-		call(t, HELP_FILL, LLVMGetOperand(i, 0), LLVMBuildZExtOrBitCast(t->at, LLVMGetOperand(i, 2), t->i64, ""), label_of(t, LLVMGetOperand(i, 1)));
+		call(t, HELP_FILL, LLVMGetOperand(i, 0), LLVMBuildZExtOrBitCast(t->at, LLVMGetOperand(i, 2), t->i64, ""),
+			label_of(t, LLVMGetOperand(i, 1)));
 	} else if (LLVMGetTypeKind(LLVMTypeOf(i)) != LLVMVoidTypeKind && strncmp(name, "llvm.dbg", 8) != 0) {
 		set_label(t, i, unite_operands(t, i, count));
 	}
@@ -200,8 +201,8 @@ static void trace_load(struct tracer *t, LLVMValueRef i)
 	LLVMValueRef p = LLVMGetOperand(i, 0);
 	if (LLVMGetPointerAddressSpace(LLVMTypeOf(p)))
 		return;
-	decides(t, p);
-	set_label(t, i, call(t, HELP_LOAD, p, size_of(t, LLVMTypeOf(i)), NULL));
+	LLVMValueRef label = call(t, HELP_LOAD, p, size_of(t, LLVMTypeOf(i)), NULL), address = label_of(t, p);
+	set_label(t, i, address == t->none ? label : unite(t, label, address)); /* which element of a table is chosen, too */
 	if (place)
 		call(t, HELP_PLACE, p, t->place, LLVMConstInt(t->i32, place - 1, 0));
 }
@@ -236,9 +237,9 @@ static void trace_instruction(struct tracer *t, LLVMValueRef i, LLVMValueRef nex
 		trace_load(t, i);
 		break;
 	case LLVMStore:
-		decides(t, LLVMGetOperand(i, 1));
 		if (!LLVMGetPointerAddressSpace(LLVMTypeOf(LLVMGetOperand(i, 1))))
-			call(t, HELP_STORE, LLVMGetOperand(i, 1), size_of(t, LLVMTypeOf(LLVMGetOperand(i, 0))), label_of(t, LLVMGetOperand(i, 0)));
+			call(t, HELP_STORE, LLVMGetOperand(i, 1), size_of(t, LLVMTypeOf(LLVMGetOperand(i, 0))),
+				label_of(t, LLVMGetOperand(i, 0)));
 		break;
 	case LLVMAtomicRMW:
 	case LLVMAtomicCmpXchg:
@@ -311,7 +312,8 @@ static void trace_parameters(struct tracer *t, LLVMValueRef f, LLVMValueRef firs
 	LLVMPositionBuilderBefore(t->at, first);
 	LLVMValueRef meant = LLVMBuildICmp(t->at, LLVMIntEQ, LLVMBuildLoad2(t->at, t->ptr, t->callee, ""), f, "");
 	for (unsigned p = 0; p < LLVMCountParams(f) && p < ARGUMENTS; p++)
-		set_label(t, LLVMGetParam(f, p), LLVMBuildSelect(t->at, meant, LLVMBuildLoad2(t->at, t->i32, argument_slot(t, p), ""), t->none, ""));
+		set_label(t, LLVMGetParam(f, p),
+			LLVMBuildSelect(t->at, meant, LLVMBuildLoad2(t->at, t->i32, argument_slot(t, p), ""), t->none, ""));
 	LLVMBuildStore(t->at, LLVMConstNull(t->ptr), t->callee);
 }
 
@@ -428,8 +430,8 @@ static int trace_module(struct ir *ir, struct vb_error *err)
 {
 	LLVMModuleRef m = ir->module;
 	struct tracer t = {.module = m, .context = ir->context, .layout = ir->layout};
-	size_t length, count = 0;
-	const char *module_name = LLVMGetSourceFileName(m, &length);
+	size_t count = 0;
+	const char *module_name = chaff_module_name(m);
 	t.at = LLVMCreateBuilderInContext(t.context);
 	t.i32 = LLVMInt32TypeInContext(t.context);
 	t.i64 = LLVMInt64TypeInContext(t.context);

@@ -24,6 +24,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const struct ir_pass *const passes[] = {
 	&ir_chaff_trace_pass, /* these two name places in the bitcode as clang wrote it */
+	&ir_chaff_pass,
 	&ir_stack_pass,
 };
 
