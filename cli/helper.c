@@ -47,3 +47,11 @@ const struct verb verb_measure = {
 	.help = "",
 	.main = variant_main,
 };
+
+const struct verb verb_shuffle = {
+	.name = "shuffle",
+	.arguments = "PROGRAM --seed N -o FILE",
+	.summary = "reorder the functions of a linked program, without its sources",
+	.help = "",
+	.main = variant_main,
+};

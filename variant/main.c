@@ -8,17 +8,22 @@
 #include "host/file.h"
 #include "variant/commands.h"
 
-static const struct command *const commands[] = {&command_measure};
+static const struct command *const commands[] = {&command_measure, &command_shuffle};
 
 #define OPTION_HELP 1000
 
 int command_option(const struct command *self, int argc, char **argv, const struct option *options)
 {
 	struct option all[32] = {{"help", no_argument, NULL, OPTION_HELP}};
-	for (unsigned i = 0; options[i].name && i < VB_ARRAY_LEN(all) - 2; i++)
+	char shorts[64] = ":";
+	size_t used = 1;
+	for (unsigned i = 0; options[i].name && i < VB_ARRAY_LEN(all) - 2; i++) {
 		all[i + 1] = options[i];
+		if (options[i].val >= 'a' && options[i].val <= 'z') /* it has a short form */
+			used += (size_t)snprintf(shorts + used, 3, "%c%s", options[i].val, options[i].has_arg ? ":" : "");
+	}
 	opterr = 0;
-	int c = getopt_long(argc, argv, ":", all, NULL);
+	int c = getopt_long(argc, argv, shorts, all, NULL);
 	if (c == OPTION_HELP) {
 		printf("usage: vauban %s %s\n%c%s.\n\n%s", self->name, self->arguments, self->about[0] & ~32, self->about + 1, self->help);
 		exit(fflush(stdout) || ferror(stdout) ? EXIT_FAILED : 0);
