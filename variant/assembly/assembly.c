@@ -2,11 +2,13 @@
 #include "variant/assembly/assembly.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/error.h"
 #include "variant/assembly/unit.h"
+#include "variant/map.h"
 
 struct output {
 	char *text;
@@ -30,8 +32,17 @@ static void put(struct output *out, struct slice s)
 	out->used += s.length;
 }
 
+static void put_label(struct output *out, uint32_t number)
+{
+	char label[32];
+	int n = snprintf(label, sizeof(label), ".Lvauban_%u:\n", number);
+	put(out, (struct slice){label, (uint32_t)n});
+}
+
 static void print_statement(struct output *out, const struct statement *st)
 {
+	if (st->map_label && st->map_first)
+		put_label(out, st->map_label);
 	for (const struct insertion *i = st->before; i; i = i->next) {
 		put(out, SLICE("\t"));
 		put(out, i->text);
@@ -39,6 +50,8 @@ static void print_statement(struct output *out, const struct statement *st)
 	}
 	if (st->deleted)
 		return;
+	if (st->map_label && !st->map_first)
+		put_label(out, st->map_label);
 	if (st->kind != STATEMENT_LABEL && st->kind != STATEMENT_INLINE && st->kind != STATEMENT_BLANK)
 		put(out, SLICE("\t"));
 	if (st->prefix_bytes.length) {
@@ -47,6 +60,10 @@ static void print_statement(struct output *out, const struct statement *st)
 	}
 	put(out, st->text);
 	put(out, SLICE("\n"));
+	if (st->after.length) {
+		put(out, st->after);
+		put(out, SLICE("\n"));
+	}
 }
 
 static void transform(struct unit *u)
@@ -64,6 +81,8 @@ static void transform(struct unit *u)
 		assembly_encodings(u);
 	if (variant_wants(o, VARIANT_NOPS))
 		assembly_nops(u);
+	if (o->map)
+		assembly_map(u);
 }
 
 int assembly_transform(const struct variant_options *options, const char *name, const char *text, size_t text_bytes, char **ret_text,
@@ -79,7 +98,10 @@ int assembly_transform(const struct variant_options *options, const char *name, 
 		transform(&u);
 		for (uint32_t i = 0; i < u.count; i++)
 			print_statement(&out, &u.statements[u.order[i]]);
-		put(&out, SLICE("\n"));
+		if (u.map.length) {
+			put(&out, SLICE("\t.section " VARIANT_MAP_SECTION ",\"\",@progbits\n"));
+			put(&out, u.map);
+		}
 	}
 	if (result == 0 && (u.arena.failed || out.failed || (u.count && !u.order)))
 		result = vb_error_set(err, -ENOMEM, "%s: out of memory", name);
@@ -89,6 +111,7 @@ int assembly_transform(const struct variant_options *options, const char *name, 
 		free(out.text);
 		return result;
 	}
+	put(&out, SLICE("\n")); /* so that there is something to free */
 	*ret_text = out.text;
 	*ret_bytes = out.used;
 	return 0;

@@ -113,13 +113,16 @@ struct statement {
 	bool own_line;     /* started a line */
 	bool deleted;
 	bool hot;          /* in an innermost loop, or counted as hot */
+	bool map_first;    /* its label goes before what is inserted: the pad at an entry belongs to the first instruction */
 	bool no_prefix;    /* its bytes are spelled out already */
 	uint16_t section;
 	uint32_t line;
 	struct slice name, arguments; /* of a directive; name of a label */
 	struct instruction *instruction;
 	struct insertion *before, **before_end; /* printed before it, in order */
+	uint32_t map_label;        /* number of a label right before it, or 0 */
 	struct slice prefix_bytes; /* printed right before it: part of the instruction */
+	struct slice after;        /* printed after it */
 };
 
 struct section {
@@ -170,6 +173,7 @@ struct unit {
 	struct label_entry *labels; /* open addressing, a power of two */
 	uint32_t label_capacity, label_count;
 	uint32_t next_label; /* for labels of our own */
+	struct slice map;    /* content of the section .vauban.map */
 };
 
 /* parse.c */
