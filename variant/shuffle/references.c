@@ -130,61 +130,83 @@ static void glue_operands(struct shuffle *s)
 	}
 }
 
-/* What a field of 32 bits in data refers to. In a table of jumps of position-independent code, each field is relative to the start of
- * the table, though its relocation is relative to itself: so the label that it means isn't what symbol and addend say. */
-struct meaning {
-	uint64_t own, of_table; /* relative to itself, to the table; 0: that makes no sense */
-};
-
-static struct meaning meaning_of(const struct shuffle *s, const struct reference *r)
-{
-	struct meaning m = {0};
-	size_t at = file_offset(s, r->at, 4);
-	if (at == SIZE_MAX)
-		return m;
-	uint64_t content = get_number(s->b.bytes + at, 4, true);
-	size_t low = 0, high = s->data_referred_count;
-	while (low < high) { /* the first behind the field */
-		size_t middle = low + (high - low) / 2;
-		if (s->data_referred[middle] <= r->at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (code_is_instruction(s, r->at + content))
-		m.own = r->at + content;
-	if (low && !r->named && code_is_instruction(s, s->data_referred[low - 1] + content))
-		m.of_table = s->data_referred[low - 1] + content;
-	return m;
-}
-
 static bool is_relative_32(uint32_t type)
 {
 	return type == R_X86_64_PC32 || type == R_X86_64_PLT32;
 }
 
-static int glue_tables(struct shuffle *s, struct vb_error *err)
+/* A field of 32 bits in data that is the distance of some code. */
+static bool is_distance(const struct shuffle *s, const struct reference *r)
 {
-	for (size_t i = 0; i < s->reference_count; i++) {
-		const struct reference *r = &s->references[i];
-		const struct binary_section *of = &s->b.sections[r->section];
-		if (!(of->flags & SHF_ALLOC) || is_code_section(s, r->section) || !is_relative_32(r->type) || !r->in_text_symbol ||
-			strcmp(of->name, ".eh_frame") == 0)
-			continue;
-		struct meaning m = meaning_of(s, r);
-		if (!m.own && !m.of_table)
-			return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: what the field at %#llx in %s refers to can't be told", s->b.path,
-				(unsigned long long)r->at, of->name);
-		if (m.own && m.of_table)
-			pieces_glue(s, m.own, m.of_table); /* then it doesn't matter which */
+	const struct binary_section *of = &s->b.sections[r->section];
+	return (of->flags & SHF_ALLOC) && !is_code_section(s, r->section) && is_relative_32(r->type) && r->in_text_symbol &&
+	       strcmp(of->name, ".eh_frame") != 0;
+}
+
+/* The nearest address in front of the field, or of it, that code refers to; 0: none. */
+static uint64_t table_of(const struct shuffle *s, uint64_t at)
+{
+	size_t low = 0, high = s->data_referred_count;
+	while (low < high) { /* the first behind the field */
+		size_t middle = low + (high - low) / 2;
+		if (s->data_referred[middle] <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? s->data_referred[low - 1] : 0;
+}
+
+/* What distances refer to. In a table of jumps of position-independent code each is relative to the start of the table, though its
+ * relocation is relative to itself: then the label that it means isn't what symbol and addend say. Fields that follow one another are
+ * of one kind, and what they refer to must be instructions: that tells which, for each but the shortest tables. */
+static int settle_table(struct shuffle *s, struct reference *first, size_t count, struct vb_error *err)
+{
+	uint64_t table = table_of(s, first->at);
+	bool of_itself = true, of_table = table && !first->named;
+	for (size_t i = 0; i < count; i++) {
+		size_t at = file_offset(s, first[i].at, 4);
+		if (at == SIZE_MAX)
+			return vb_error_set(err, -EINVAL, "%s: a relocation of %s lies outside of it", s->b.path, s->b.sections[first->section].name);
+		uint64_t content = get_number(s->b.bytes + at, 4, true);
+		of_itself &= code_is_instruction(s, first[i].at + content);
+		of_table &= code_is_instruction(s, table + content);
+	}
+	if (!of_itself && !of_table)
+		return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: what the fields from %#llx on in %s refer to can't be told", s->b.path,
+			(unsigned long long)first->at, s->b.sections[first->section].name);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t content = get_number(s->b.bytes + file_offset(s, first[i].at, 4), 4, true);
+		first[i].meant = (of_table ? table : first[i].at) + content;
+		if (of_itself && of_table)
+			pieces_glue(s, first[i].meant, first[i].at + content); /* then it doesn't matter which */
 	}
 	return 0;
+}
+
+static int settle_tables(struct shuffle *s, struct vb_error *err)
+{
+	int rc = 0;
+	for (size_t i = 0, count; i < s->reference_count && rc == 0; i += count) {
+		struct reference *first = &s->references[i];
+		count = 1;
+		if (!is_distance(s, first))
+			continue;
+		for (; i + count < s->reference_count; count++) {
+			const struct reference *r = &first[count];
+			if (r->section != first->section || r->at != first->at + 4 * count || !is_distance(s, r) || r->named || first->named ||
+				table_of(s, r->at) != table_of(s, first->at))
+				break;
+		}
+		rc = settle_table(s, first, count, err);
+	}
+	return rc;
 }
 
 int references_glue(struct shuffle *s, struct vb_error *err)
 {
 	glue_operands(s);
-	return glue_tables(s, err);
+	return settle_tables(s, err);
 }
 
 /* --- rewriting --- */
@@ -307,12 +329,7 @@ static int move_in_data(struct shuffle *s, const struct reference *r, struct vb_
 	switch (r->type) {
 	case R_X86_64_PC32:
 	case R_X86_64_PLT32:
-		if (is_frames || !(of->flags & SHF_ALLOC)) {
-			shift = shift_of_target(s, r, target);
-		} else {
-			struct meaning m = meaning_of(s, r);
-			shift = piece_shift(s, m.of_table ? m.of_table : m.own);
-		}
+		shift = is_distance(s, r) ? piece_shift(s, r->meant) : shift_of_target(s, r, target);
 		break;
 	case R_X86_64_64:
 	case R_X86_64_32:

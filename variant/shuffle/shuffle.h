@@ -34,6 +34,7 @@ struct reference {
 	uint32_t type, symbol;
 	uint64_t value;      /* of the symbol */
 	int64_t addend;
+	uint64_t meant;      /* of a distance in data: the code it refers to */
 	bool in_text_symbol; /* the symbol lies in .text */
 	bool named;          /* the symbol isn't that of a section */
 };
