@@ -75,6 +75,8 @@ static void transform(struct unit *u)
 		assembly_padding(u);
 	if (variant_wants(o, VARIANT_REGISTERS))
 		assembly_registers(u);
+	if (variant_wants(o, VARIANT_STACK))
+		assembly_stack(u);
 	if (variant_wants(o, VARIANT_BLOCKS) || variant_wants(o, VARIANT_TRAPS))
 		assembly_blocks(u);
 	if (variant_wants(o, VARIANT_ENCODINGS))

@@ -7,93 +7,11 @@
 
 #include <string.h>
 
-#define CFI_REGISTERS 17
-struct cfi_state {
-	int cfa_register;
-	int64_t cfa_offset;
-	bool saved[CFI_REGISTERS];
-	int64_t offset[CFI_REGISTERS];
-};
-
 struct chunk {
 	uint32_t first, end; /* statements */
 	bool code, terminated, hot;
 	struct cfi_state in, out;
 };
-
-/* DWARF's numbers of the general registers, by ours */
-static const uint8_t dwarf_numbers[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
-
-static bool cfi_register(struct slice s, int *ret)
-{
-	int64_t n;
-	struct reg reg;
-	s = slice_trim(s);
-	if (slice_number(s, &n) && n >= 0 && n < CFI_REGISTERS) {
-		*ret = (int)n;
-		return true;
-	}
-	if (s.length && s.at[0] == '%' && register_parse((struct slice){s.at + 1, s.length - 1}, &reg) && reg.class == REG_GENERAL) {
-		*ret = dwarf_numbers[reg.number];
-		return true;
-	}
-	return false;
-}
-
-static bool cfi_register_and_number(struct slice s, int *ret_register, int64_t *ret_number)
-{
-	const char *comma = s.length ? memchr(s.at, ',', s.length) : NULL;
-	if (!comma)
-		return false;
-	uint32_t n = (uint32_t)(comma - s.at);
-	return cfi_register((struct slice){s.at, n}, ret_register) && slice_number(slice_trim((struct slice){comma + 1, s.length - n - 1}), ret_number);
-}
-
-struct cfi_walk {
-	struct cfi_state state, stack[8];
-	unsigned depth;
-};
-
-/* False for what it can't follow. */
-static bool cfi_step(struct cfi_walk *w, const struct statement *st)
-{
-	int reg;
-	int64_t number;
-	switch (st->directive) {
-	case DIR_CFI_STARTPROC:
-		*w = (struct cfi_walk){.state = {.cfa_register = 7, .cfa_offset = 8}};
-		return true;
-	case DIR_CFI_DEF_CFA:
-		return cfi_register_and_number(st->arguments, &w->state.cfa_register, &w->state.cfa_offset);
-	case DIR_CFI_DEF_CFA_OFFSET:
-		return slice_number(st->arguments, &w->state.cfa_offset);
-	case DIR_CFI_DEF_CFA_REGISTER:
-		return cfi_register(st->arguments, &w->state.cfa_register);
-	case DIR_CFI_OFFSET:
-		if (!cfi_register_and_number(st->arguments, &reg, &number))
-			return false;
-		w->state.saved[reg] = true;
-		w->state.offset[reg] = number;
-		return true;
-	case DIR_CFI_RESTORE:
-		if (!cfi_register(st->arguments, &reg))
-			return false;
-		w->state.saved[reg] = false;
-		return true;
-	case DIR_CFI_REMEMBER:
-		if (w->depth == VB_ARRAY_LEN(w->stack))
-			return false;
-		w->stack[w->depth++] = w->state;
-		return true;
-	case DIR_CFI_RESTORE_STATE:
-		if (!w->depth)
-			return false;
-		w->state = w->stack[--w->depth];
-		return true;
-	default:
-		return true;
-	}
-}
 
 /* Inserts in front of st what turns `from` into `to`. */
 static void cfi_insert_difference(struct unit *u, struct statement *st, const struct cfi_state *from, const struct cfi_state *to)
@@ -167,7 +85,7 @@ static struct chunk *find_chunks(struct unit *u, const struct part *p, unsigned 
 /* Finds the unwinder's state at both ends of each chunk. Changes nothing yet. */
 static bool follow_cfi(const struct unit *u, const struct part *p, struct chunk *chunks, unsigned count)
 {
-	struct cfi_walk w = {.state = {.cfa_register = 7, .cfa_offset = 8}};
+	struct cfi_walk w = {.state = CFI_AT_ENTRY};
 	for (unsigned c = 0; c < count; c++) {
 		bool code = false;
 		for (uint32_t i = chunks[c].first; i < chunks[c].end; i++) {
@@ -191,7 +109,7 @@ static bool follow_cfi(const struct unit *u, const struct part *p, struct chunk 
 /* Rules that refer to a stack of states become plain ones; those at a chunk's start are restated by place_chunk(). */
 static void flatten_cfi(struct unit *u, const struct part *p, struct chunk *chunks, unsigned count)
 {
-	struct cfi_walk w = {.state = {.cfa_register = 7, .cfa_offset = 8}};
+	struct cfi_walk w = {.state = CFI_AT_ENTRY};
 	for (unsigned c = 0; c < count; c++) {
 		bool code = false;
 		for (uint32_t i = chunks[c].first; i < chunks[c].end; i++) {

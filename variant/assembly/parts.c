@@ -158,6 +158,22 @@ void unit_find_parts(struct unit *u)
 	}
 }
 
+bool part_group(struct unit *u, uint32_t index, struct group *ret)
+{
+	struct part *p = &u->parts[index];
+	*ret = (struct group){.parts = {p}, .count = 1};
+	if (!slice_equal(p->name, p->root))
+		return false;
+	for (uint32_t k = u->first_split; k < u->part_count; k = u->parts[k].next_split) {
+		if (!slice_equal(u->parts[k].root, p->root))
+			continue;
+		if (ret->count == VB_ARRAY_LEN(ret->parts))
+			return false;
+		ret->parts[ret->count++] = &u->parts[k];
+	}
+	return true;
+}
+
 /* Without a profile: the innermost loops, which are the spans of backward branches that hold no other such span. */
 static void mark_loops(struct unit *u, const struct part *p)
 {

@@ -5,33 +5,15 @@
 
 #include <string.h>
 
-#define MAX_PARTS 16
-struct group { /* the parts of one function, which share its frame */
-	struct part *parts[MAX_PARTS];
-	unsigned count;
-};
-
-static const uint8_t dwarf_of[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
-
-static unsigned from_dwarf(int64_t number)
-{
-	for (unsigned r = 0; r < 16; r++)
-		if (dwarf_of[r] == number)
-			return r;
-	return NO_REGISTER;
-}
-
-/* The register that a CFI directive is about. */
+/* The general register that a CFI directive is about, by our numbers. */
 static unsigned cfi_subject(struct slice arguments)
 {
 	const char *comma = arguments.length ? memchr(arguments.at, ',', arguments.length) : NULL;
-	struct slice word = slice_trim((struct slice){arguments.at, comma ? (uint32_t)(comma - arguments.at) : arguments.length});
-	int64_t number;
-	struct reg reg;
-	if (slice_number(word, &number))
-		return from_dwarf(number);
-	if (word.length && word.at[0] == '%' && register_parse((struct slice){word.at + 1, word.length - 1}, &reg) && reg.class == REG_GENERAL)
-		return reg.number;
+	int number;
+	if (cfi_register((struct slice){arguments.at, comma ? (uint32_t)(comma - arguments.at) : arguments.length}, &number))
+		for (unsigned r = 0; r < 16; r++)
+			if (dwarf_numbers[r] == number)
+				return r;
 	return NO_REGISTER;
 }
 
@@ -152,7 +134,7 @@ static void rename_cfi(struct unit *u, struct statement *st, const uint8_t *map)
 		return;
 	const char *comma = memchr(st->arguments.at, ',', st->arguments.length);
 	struct slice tail = comma ? (struct slice){comma, (uint32_t)(st->arguments.at + st->arguments.length - comma)} : SLICE("");
-	st->text = arena_format(&u->arena, "%.*s %u%.*s", (int)st->name.length, st->name.at, dwarf_of[map[subject]], (int)tail.length, tail.at);
+	st->text = arena_format(&u->arena, "%.*s %u%.*s", (int)st->name.length, st->name.at, dwarf_numbers[map[subject]], (int)tail.length, tail.at);
 	st->arguments = (struct slice){st->text.at + st->name.length + 1, st->text.length - st->name.length - 1};
 }
 
@@ -209,20 +191,8 @@ static void permute_group(struct unit *u, struct group *group)
 
 void assembly_registers(struct unit *u)
 {
-	for (uint32_t i = 0; i < u->part_count; i++) {
-		struct part *p = &u->parts[i];
-		if (!slice_equal(p->name, p->root))
-			continue;
-		struct group group = {.parts = {p}, .count = 1};
-		bool overflow = false;
-		for (uint32_t k = u->first_split; k < u->part_count; k = u->parts[k].next_split) {
-			if (!slice_equal(u->parts[k].root, p->root))
-				continue;
-			overflow = overflow || group.count == MAX_PARTS;
-			if (!overflow)
-				group.parts[group.count++] = &u->parts[k];
-		}
-		if (!overflow)
+	struct group group;
+	for (uint32_t i = 0; i < u->part_count; i++)
+		if (part_group(u, i, &group))
 			permute_group(u, &group);
-	}
 }

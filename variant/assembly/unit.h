@@ -185,12 +185,41 @@ struct label_entry *unit_label(struct unit *u, struct slice name, bool add);
 /* parts.c */
 void unit_find_parts(struct unit *u);
 
+/* The parts of the function whose main part is parts[index]: they share its frame. False if that is no main part, or there are too many. */
+struct group {
+	struct part *parts[16];
+	unsigned count;
+};
+bool part_group(struct unit *u, uint32_t index, struct group *ret);
+
 /* Of statements */
 void statement_insert(struct unit *u, struct statement *st, struct slice text);
 /* An instruction within part p that is code of its own section (not of an excursion to .rodata). */
 bool part_code(const struct unit *u, const struct part *p, const struct statement *st);
 /* A generator for one transformation of one part. */
 void part_random(const struct part *p, const char *transformation, struct variant_random *r);
+
+/* cfi.c: the rules of the unwinder, in DWARF's numbers of registers */
+#define CFI_REGISTERS 17
+struct cfi_state {
+	int cfa_register;
+	int64_t cfa_offset;
+	bool saved[CFI_REGISTERS];
+	int64_t offset[CFI_REGISTERS];
+};
+
+struct cfi_walk {
+	struct cfi_state state, stack[8];
+	unsigned depth;
+};
+
+#define CFI_AT_ENTRY {.cfa_register = 7, .cfa_offset = 8}
+/* Applies a directive of st, if it is one. False for what it can't follow. */
+bool cfi_step(struct cfi_walk *w, const struct statement *st);
+/* A register of a directive: a number or a name. */
+bool cfi_register(struct slice s, int *ret);
+/* By our numbers of general registers */
+extern const uint8_t dwarf_numbers[16];
 
 /* The transformations, each over all parts that it can do soundly. */
 void assembly_hotness(struct unit *u);
