@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static volatile uint32_t word, word2;
-static volatile int running, result, waiter_tid;
+static volatile int result, waiter_tid;
 
 static long futex(volatile uint32_t *addr, int op, uint32_t value, const void *timeout, volatile uint32_t *addr2, uint32_t value3)
 {
@@ -22,24 +22,17 @@ static long futex(volatile uint32_t *addr, int op, uint32_t value, const void *t
 
 static void *waiter(void *arg)
 {
-	waiter_tid = gettid();
-	running++;
 	int r = (int)futex(&word, FUTEX_WAIT | (int)(intptr_t)arg, 0, NULL, NULL, 0);
 	result = r == 0 ? 0 : errno;
 	__sync_fetch_and_add(&word2, 1);
 	futex(&word2, FUTEX_WAKE, 1, NULL, NULL, 0);
-	running--;
 	return NULL;
 }
 
 static void start(pthread_t *t, int n, void *arg)
 {
-	running = 0;
 	for (int i = 0; i < n; i++)
-		pthread_create(&t[i], NULL, waiter, arg);
-	while (running < n)
-		usleep(1000);
-	usleep(20000); /* until they sleep */
+		create_asleep(&t[i], waiter, arg);
 }
 
 static void test_errors(void)
@@ -101,9 +94,9 @@ static void test_wake(void)
 	start(t, 3, NULL);
 	EXPECT(futex(&word, FUTEX_CMP_REQUEUE, 1, (void *)2, &word2, 0), 3);
 	EXPECT(futex(&word, FUTEX_WAKE, 10, NULL, NULL, 0), 0);
-	usleep(20000);
-	EXPECT(word2 >= 1, 1);
-	while (running)
+	while (word2 < 1)
+		usleep(1000);
+	while (word2 < 3)
 		futex(&word2, FUTEX_WAKE, 10, NULL, NULL, 0), usleep(1000);
 	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
@@ -130,7 +123,6 @@ static volatile uint32_t *view1, *view2;
 
 static void *shared_waiter(void *arg)
 {
-	running = 1;
 	result = (int)futex(view1, FUTEX_WAIT, 0, NULL, NULL, 0);
 	return NULL;
 }
@@ -143,12 +135,8 @@ static void test_shared(void)
 	EXPECT(ftruncate(fd, 4096), 0);
 	view1 = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	view2 = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	running = 0;
 	result = -1;
-	pthread_create(&t, NULL, shared_waiter, NULL);
-	while (!running)
-		usleep(1000);
-	usleep(20000);
+	create_asleep(&t, shared_waiter, NULL);
 	EXPECT(futex(view2, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0), 0);
 	EXPECT(futex(view2, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
 	pthread_join(t, NULL);
@@ -164,26 +152,24 @@ static void count(int sig)
 static void test_signals(void)
 {
 	struct sigaction sa = {.sa_handler = count};
-	struct itimerval soon = {.it_value = {0, 5000}};
-	struct timespec half = {0, 500000000}, tenth = {0, 30000000};
+	struct itimerval often = {{0, 5000}, {0, 5000}}, never = {{0}}; /* often: the first may come before the wait */
+	struct timespec long_time = {100, 0};
 
 	sigaction(SIGALRM, &sa, NULL);
 	word = word2 = 0;
-	setitimer(ITIMER_REAL, &soon, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
 	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, NULL, NULL, 0), EINTR);
-	EXPECT(word2, 1);
-	setitimer(ITIMER_REAL, &soon, NULL);
-	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &half, NULL, 0), EINTR);
+	EXPECT_TRUE(word2 >= 1);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &long_time, NULL, 0), EINTR);
 	sa.sa_flags = SA_RESTART;
 	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &soon, NULL);
-	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &tenth, NULL, 0), EINTR);
+	EXPECT_ERR(futex(&word, FUTEX_WAIT, 0, &long_time, NULL, 0), EINTR);
+	setitimer(ITIMER_REAL, &never, NULL);
 	signal(SIGALRM, SIG_DFL);
 }
 
 static void *pi_taker(void *arg)
 {
-	running = 1;
 	result = (int)futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
 	waiter_tid = (int)(word & FUTEX_TID_MASK);
 	futex(&word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
@@ -199,11 +185,7 @@ static void test_pi(void)
 	EXPECT(futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0), 0);
 	EXPECT(word, (uint32_t)gettid());
 	EXPECT_ERR(futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0), EDEADLK);
-	running = 0;
-	pthread_create(&t, NULL, pi_taker, NULL);
-	while (!running)
-		usleep(1000);
-	usleep(20000);
+	create_asleep(&t, pi_taker, NULL);
 	EXPECT(word, (uint32_t)gettid() | FUTEX_WAITERS);
 	EXPECT(futex(&word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), 0);
 	pthread_join(t, &tid);
@@ -267,7 +249,7 @@ static long waitv(struct waiter *w, unsigned count, unsigned flags, struct times
 
 static void *wake_third(void *arg)
 {
-	usleep(20000);
+	wait_asleep(getpid());
 	many[2] = 1;
 	syscall(SYS_futex, &many[2], 1 /* FUTEX_WAKE */ | 128, 1);
 	return arg;

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,59 @@ static inline const char *guest_name(const char *prefix)
 	char *name = names[next++ % 4];
 	snprintf(name, sizeof(names[0]), "%s.%07d", prefix, getpid());
 	return name;
+}
+
+/* --- order ---
+ * A loaded machine may stop any process between any two of its steps for seconds: never take a pause for order. */
+
+/* Waits until that thread of this process sleeps (a minute at most): in the one call that its test is about, if it can't sleep before. */
+static inline void wait_asleep(int tid)
+{
+	char name[40], text[512], *at;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/stat", tid);
+	for (int i = 0; i < 60000; i++) {
+		FILE *f = fopen(name, "re");
+		size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+		text[n] = 0;
+		if (f)
+			fclose(f);
+		at = strrchr(text, ')');
+		if (at && at[1] == ' ' && at[2] == 'S')
+			return;
+		usleep(1000);
+	}
+}
+
+struct guest_start {
+	void *(*fn)(void *);
+	void *arg;
+	volatile int tid;
+};
+
+static inline void *guest_begin(void *p)
+{
+	struct guest_start *s = (struct guest_start *)p;
+	void *(*fn)(void *) = s->fn;
+	void *arg = s->arg;
+
+	s->tid = gettid();
+	return fn(arg);
+}
+
+/* A thread that has come to sleep: what it waits for must be the first thing that it can sleep in. */
+static inline int create_asleep(pthread_t *t, void *(*fn)(void *), void *arg)
+{
+	struct guest_start s = {fn, arg, 0};
+	int error = pthread_create(t, NULL, guest_begin, &s);
+
+	if (error)
+		return error;
+	while (!s.tid)
+		usleep(1000);
+	wait_asleep(s.tid);
+	return 0;
 }
 
 /* Ends every test's main(). */

@@ -131,14 +131,14 @@ static inline int events_of(int fd)
 	return f.revents;
 }
 
-/* Waits until all of the events are there (5 s at most); gives all that are. */
+/* Waits until all of the events are there (20 s at most); gives all that are. */
 static inline int arrives(int fd, int events)
 {
 	struct pollfd f = {fd, events, 0};
 	struct timespec now, end;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += 5;
+	end.tv_sec += 20;
 	do {
 		poll(&f, 1, 100);
 		if ((f.revents & events) == events)

@@ -74,15 +74,14 @@ static void basics(void)
 	EXPECT(send_to(s, "fourth", 6, "127.0.0.1", other), 6);
 	EXPECT(send_to(s, "last", 4, "127.0.0.1", other), 4);
 	EXPECT(arrives(t, POLLIN), POLLIN | POLLOUT);
-	usleep(1000);
 	EXPECT(ioctl(t, FIONREAD, &n), 0);
 	EXPECT(n, 3); /* the first one's */
 	EXPECT(recv(t, buf, 100, MSG_PEEK), 3);
 	EXPECT(recv(t, buf, 1, MSG_PEEK | MSG_TRUNC), 3);
 	EXPECT(recv(t, buf, 100, 0), 3);
+	EXPECT(arrives(t, POLLIN), POLLIN | POLLOUT);
 	EXPECT(ioctl(t, FIONREAD, &n), 0);
 	EXPECT(n, 0);
-	EXPECT(events_of(t), POLLIN | POLLOUT);
 	EXPECT(recv(t, buf, 100, 0), 0);
 	EXPECT(receive(t, 3, 0, MSG_PEEK), 3);
 	EXPECT(received.msg_flags, MSG_TRUNC);
@@ -293,7 +292,7 @@ static void several(void)
 	union address to[4];
 	struct timespec ts = {0, 5000000};
 	unsigned port;
-	int s = bound(SOCK_DGRAM, "127.0.0.1", &port), t = socket(AF_INET, SOCK_DGRAM, 0);
+	int s = bound(SOCK_DGRAM, "127.0.0.1", &port), t = socket(AF_INET, SOCK_DGRAM, 0), more, n;
 
 	memset(m, 0, sizeof(m));
 	for (int i = 0; i < 4; i++) {
@@ -307,7 +306,6 @@ static void several(void)
 	EXPECT(sendmmsg(t, m, 4, 0), 2); /* up to the first error */
 	EXPECT_ERR(sendmmsg(t, &m[2], 2, 0), EINVAL);
 	EXPECT(sendmmsg(t, m, 0, 0), 0);
-	usleep(1000);
 	for (int i = 0; i < 4; i++) {
 		iov[i] = (struct iovec){buf + i * 100, 3};
 		m[i].msg_hdr.msg_namelen = sizeof(to[i]);
@@ -319,7 +317,9 @@ static void several(void)
 	EXPECT(m[3].msg_hdr.msg_flags, MSG_TRUNC);
 	EXPECT(m[3].msg_hdr.msg_namelen, 16);
 	EXPECT_TRUE(is_address(&to[3], "127.0.0.1", port_of(t)));
-	EXPECT(recvmmsg(s, m, 4, MSG_WAITFORONE, NULL), 2);
+	for (more = 0; more < 2 && (n = recvmmsg(s, m, 4, MSG_WAITFORONE, NULL)) > 0;) /* both at once or one by one, but doesn't wait for four */
+		more += n;
+	EXPECT(more, 2);
 	EXPECT_ERR(recvmmsg(s, m, 4, MSG_DONTWAIT, NULL), EAGAIN);
 	ts.tv_nsec = 1000000000;
 	EXPECT_ERR(recvmmsg(s, m, 4, 0, &ts), EINVAL);
@@ -365,11 +365,14 @@ static void sharing(void)
 	EXPECT(bind_to(t, "127.0.0.1", port), 0);
 	for (int i = 0; i < 8; i++)
 		send_to(c, "x", 1, "127.0.0.1", port);
-	usleep(2000);
-	while (recv(s, buf, 10, MSG_DONTWAIT) == 1)
-		n++;
-	while (recv(t, buf, 10, MSG_DONTWAIT) == 1)
-		k++;
+	for (int i = 0; i < 60000 && n + k < 8; i++) {
+		while (recv(s, buf, 10, MSG_DONTWAIT) == 1)
+			n++;
+		while (recv(t, buf, 10, MSG_DONTWAIT) == 1)
+			k++;
+		if (n + k < 8)
+			usleep(1000);
+	}
 	EXPECT(n + k, 8);
 	EXPECT(n == 0 || k == 0, 1);
 	close(s);

@@ -157,7 +157,7 @@ static void directory(void)
 	pthread_t t;
 	fcntl(in, F_SETFL, 0);
 	pthread_create(&t, NULL, create_later, NULL);
-	EXPECT(poll(&(struct pollfd){in, POLLIN}, 1, 5000), 1);
+	EXPECT(poll(&(struct pollfd){in, POLLIN}, 1, 60000), 1);
 	pthread_join(t, NULL);
 	fcntl(in, F_SETFL, O_NONBLOCK);
 	EXPECT_EVENTS("3 create later, 3 open later, 3 close-write later, ");

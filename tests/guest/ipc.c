@@ -27,7 +27,7 @@ static void *raise_later(void *arg)
 {
 	struct sembuf up = {1, 1, 0};
 
-	usleep(30000);
+	wait_asleep(getpid());
 	EXPECT(semctl(set, 1, GETNCNT), 1);
 	EXPECT(semctl(set, 1, GETZCNT), 0);
 	semop(set, &up, 1);
@@ -36,7 +36,7 @@ static void *raise_later(void *arg)
 
 static void *remove_later(void *arg)
 {
-	usleep(30000);
+	wait_asleep(getpid());
 	if (arg)
 		msgctl(queue, IPC_RMID, NULL);
 	else
@@ -48,16 +48,17 @@ static void *send_later(void *arg)
 {
 	struct text t = {.type = 7, .data = "late"};
 
-	usleep(30000);
+	wait_asleep(getpid());
 	msgsnd(queue, &t, 5, 0);
 	return NULL;
 }
 
 static void nothing(int sig) {}
 
-static void alarm_soon(void)
+/* Again and again: the first may come before the call that it is to interrupt. */
+static void alarms(int on)
 {
-	struct itimerval t = {.it_value = {0, 30000}};
+	struct itimerval t = {{0, on ? 10000 : 0}, {0, on ? 10000 : 0}};
 
 	signal(SIGALRM, nothing);
 	setitimer(ITIMER_REAL, &t, NULL);
@@ -131,8 +132,9 @@ static void semaphores(void)
 	EXPECT_ERR(semtimedop(set, op, 1, &soon), EAGAIN);
 	EXPECT_ERR(semtimedop(set, op, 1, &bad), EINVAL);
 	EXPECT_ERR(semtimedop(set, op, 1, (void *)8), EFAULT);
-	alarm_soon();
+	alarms(1);
 	EXPECT_ERR(semop(set, op, 1), EINTR);
+	alarms(0);
 	semctl(set, 1, SETVAL, 0);
 	op[0] = (struct sembuf){1, -1, SEM_UNDO};
 	pthread_create(&t, NULL, raise_later, NULL);
@@ -217,14 +219,16 @@ static void messages(void)
 	pthread_create(&t, NULL, send_later, NULL);
 	EXPECT(msgrcv(queue, &text, 100, 7, 0), 5);
 	pthread_join(t, NULL);
-	alarm_soon();
+	alarms(1);
 	EXPECT_ERR(msgrcv(queue, &text, 100, 0, 0), EINTR);
+	alarms(0);
 	text.type = 1;
 	EXPECT(msgsnd(queue, &text, 8192, 0), 0);
 	EXPECT(msgsnd(queue, &text, 8192, 0), 0);
 	EXPECT_ERR(msgsnd(queue, &text, 1, IPC_NOWAIT), EAGAIN);
-	alarm_soon();
+	alarms(1);
 	EXPECT_ERR(msgsnd(queue, &text, 1, 0), EINTR);
+	alarms(0);
 	EXPECT(msgctl(queue, IPC_STAT, &ds), 0);
 	EXPECT(msgrcv(queue, &text, 8192, 0, 0), 8192);
 	ds.msg_qbytes = 9000;

@@ -54,7 +54,7 @@ static void polling(void)
 	EXPECT(poll(f, 1, 30), 0);
 	EXPECT_TRUE(ms_since(&start) >= 30);
 	pthread_create(&th, NULL, write_later, &p[1]);
-	EXPECT(poll(f, 2, 5000), 1);
+	EXPECT(poll(f, 2, 60000), 1);
 	EXPECT(f[0].revents, POLLIN);
 	pthread_join(th, NULL);
 	f[0].events = POLLIN | POLLRDNORM | POLLPRI;
@@ -85,7 +85,7 @@ static void masks(void)
 {
 	struct pollfd f = {p[0], POLLIN, 0};
 	struct sigaction sa = {.sa_handler = on_signal};
-	struct timespec t = {5, 0};
+	struct timespec t = {60, 0};
 	sigset_t block, none, now;
 
 	sigaction(SIGUSR1, &sa, NULL);
@@ -103,7 +103,7 @@ static void masks(void)
 	raise(SIGUSR1);
 	int ep = epoll_create1(0);
 	struct epoll_event e;
-	EXPECT_ERR(epoll_pwait(ep, &e, 1, 5000, &none), EINTR);
+	EXPECT_ERR(epoll_pwait(ep, &e, 1, 60000, &none), EINTR);
 	EXPECT(epoll_pwait(ep, &e, 1, 10, &none), 0);
 	sigprocmask(SIG_SETMASK, NULL, &now);
 	EXPECT(sigismember(&now, SIGUSR1), 1);
@@ -246,7 +246,7 @@ static void epoll_nested(void)
 	EXPECT_ERR(ep_add(a, b, EPOLLIN), ELOOP);
 	EXPECT(epoll_wait(b, e, 4, 0), 0);
 	pthread_create(&t, NULL, write_later, &p[1]);
-	EXPECT(epoll_wait(b, e, 4, 5000), 1);
+	EXPECT(epoll_wait(b, e, 4, 60000), 1);
 	EXPECT(e[0].data.u64, (uint64_t)a);
 	pthread_join(t, NULL);
 	struct pollfd f = {b, POLLIN, 0};

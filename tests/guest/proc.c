@@ -223,7 +223,7 @@ static void test_threads(void)
 	pthread_create(&t, NULL, sleeping, (void *)&tid);
 	while (!tid)
 		usleep(1000);
-	usleep(10000);
+	wait_asleep(tid);
 	snprintf(name, sizeof(name), "%d", tid);
 	EXPECT(has_entry("/proc/self/task", name), 1);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
@@ -236,7 +236,8 @@ static void test_threads(void)
 	EXPECT_TRUE(strstr(field("State"), "sleeping") != NULL);
 	pthread_cancel(t);
 	pthread_join(t, NULL);
-	usleep(10000);
+	for (int i = 0; i < 60000 && access(path, R_OK) == 0; i++)
+		usleep(1000); /* join may be over a moment before */
 	EXPECT_ERR(open(path, O_RDONLY), ENOENT);
 	EXPECT(has_entry("/proc/self/task", name), 0);
 }

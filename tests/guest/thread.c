@@ -167,6 +167,8 @@ int main(void)
 	pthread_join(t[0], &value);
 	EXPECT_TRUE((intptr_t)value != gettid() && (intptr_t)value > 0);
 	EXPECT(gettid(), getpid());
+	for (int i = 0; i < 60000 && syscall(SYS_tgkill, getpid(), (int)(intptr_t)value, 0) == 0; i++)
+		usleep(1000); /* join may be over a moment before */
 	EXPECT_ERR(syscall(SYS_tgkill, getpid(), (int)(intptr_t)value, 0), ESRCH); /* gone */
 	EXPECT(syscall(SYS_set_tid_address, NULL), gettid());
 	EXPECT_ERR(syscall(SYS_clone, 0x10000 /* CLONE_THREAD alone */, 0, 0, 0, 0), EINVAL);

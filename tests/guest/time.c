@@ -38,7 +38,7 @@ static void spin(long long ns)
 /* So much processor time, however busy the machine is. */
 static void spin_cpu(long long ns)
 {
-	long long start = now_ns(CLOCK_PROCESS_CPUTIME_ID), limit = now_ns(CLOCK_MONOTONIC) + 10000000000;
+	long long start = now_ns(CLOCK_PROCESS_CPUTIME_ID), limit = now_ns(CLOCK_MONOTONIC) + 60000000000;
 
 	while (now_ns(CLOCK_PROCESS_CPUTIME_ID) - start < ns && now_ns(CLOCK_MONOTONIC) < limit)
 		;
@@ -74,9 +74,11 @@ static void test_clocks(void)
 	tv.tv_usec = -1;
 	EXPECT_ERR(settimeofday(&tv, NULL), EINVAL);
 	EXPECT_ERR(syscall(SYS_time, 1), EFAULT);
+	struct timeval then;
 	gettimeofday(&tv, NULL);
 	time_t t = syscall(SYS_time, NULL);
-	EXPECT_TRUE(t == tv.tv_sec || t == tv.tv_sec + 1);
+	gettimeofday(&then, NULL);
+	EXPECT_TRUE(t >= tv.tv_sec - 1 && t <= then.tv_sec); /* of the last tick */
 	long long a = now_ns(CLOCK_MONOTONIC), b = now_ns(CLOCK_MONOTONIC);
 	EXPECT_TRUE(b >= a);
 	EXPECT_TRUE(now_ns(CLOCK_BOOTTIME) >= a);
@@ -136,6 +138,8 @@ static void test_itimer(void)
 	while (ticks < 3)
 		pause();
 	EXPECT(getitimer(ITIMER_REAL, &old), 0);
+	while (!old.it_value.tv_usec) /* at the very moment that it fires */
+		getitimer(ITIMER_REAL, &old);
 	EXPECT(old.it_interval.tv_usec, 2000);
 	EXPECT_TRUE(old.it_value.tv_sec == 0 && old.it_value.tv_usec > 0 && old.it_value.tv_usec <= 2000);
 	EXPECT(setitimer(ITIMER_REAL, &off, &old), 0);
@@ -147,8 +151,9 @@ static void test_itimer(void)
 	value.it_value.tv_usec = 1000000;
 	EXPECT_ERR(setitimer(ITIMER_REAL, &value, NULL), EINVAL);
 	EXPECT_ERR(syscall(SYS_setitimer, ITIMER_REAL, 1, NULL), EFAULT);
-	EXPECT(alarm(100), 0);
-	EXPECT(alarm(0), 100);
+	EXPECT(alarm(1000), 0);
+	unsigned seconds = alarm(0);
+	EXPECT_TRUE(seconds > 900 && seconds <= 1000);
 	EXPECT(alarm(0), 0);
 	/* CPU time: only while running. */
 	ticks = 0;
@@ -156,7 +161,7 @@ static void test_itimer(void)
 	EXPECT(setitimer(ITIMER_PROF, &value, NULL), 0);
 	usleep(20000);
 	EXPECT(ticks, 0);
-	for (int i = 0; i < 100 && !ticks; i++)
+	for (int i = 0; i < 10000 && !ticks; i++)
 		spin(5000000);
 	EXPECT(ticks, 1);
 	ticks = 0;
@@ -174,7 +179,7 @@ static void test_short_timers(void)
 
 	for (int i = 0; i < 300 && !missing; i++) {
 		struct itimerval value = { .it_value.tv_usec = 1 + i % 50 };
-		long long give_up = now_ns(CLOCK_MONOTONIC) + 10000000000ll;
+		long long give_up = now_ns(CLOCK_MONOTONIC) + 60000000000ll;
 
 		ticks = 0;
 		setitimer(ITIMER_REAL, &value, NULL);
@@ -214,8 +219,12 @@ static void test_posix_timers(void)
 	EXPECT(old.it_interval.tv_nsec, 2000000);
 	value.it_interval.tv_nsec = 0;
 	EXPECT(timer_settime(timer, 0, &value, &old), 0);
-	usleep(5000);
-	timer_gettime(timer, &old);
+	for (int i = 0; i < 60000; i++) {
+		usleep(5000);
+		timer_gettime(timer, &old);
+		if (old.it_value.tv_nsec == 0)
+			break;
+	}
 	EXPECT(old.it_value.tv_nsec, 0);
 	EXPECT(timer_delete(timer), 0);
 	EXPECT_ERR(syscall(SYS_timer_delete, 12345), EINVAL);
@@ -237,8 +246,12 @@ static void test_posix_timers(void)
 	EXPECT(timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer), 0);
 	value = (struct itimerspec){{0, 0}, {0, 5000000}};
 	timer_settime(timer, 0, &value, NULL);
-	spin_cpu(30000000);
-	EXPECT(sigtimedwait(&set, &info, &none), SIGRTMIN);
+	int came = -1;
+	for (int i = 0; i < 1000 && came < 0; i++) {
+		spin_cpu(30000000);
+		came = sigtimedwait(&set, &info, &none);
+	}
+	EXPECT(came, SIGRTMIN);
 	timer_delete(timer);
 	/* To one thread. */
 	event.sigev_notify = SIGEV_THREAD_ID;
@@ -249,10 +262,10 @@ static void test_posix_timers(void)
 	EXPECT_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), EINVAL);
 	event.sigev_notify = SIGEV_NONE;
 	EXPECT(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), 0);
-	value = (struct itimerspec){{0, 0}, {100, 0}};
+	value = (struct itimerspec){{0, 0}, {1000, 0}};
 	EXPECT(syscall(SYS_timer_settime, id, 0, &value, NULL), 0);
 	EXPECT(syscall(SYS_timer_gettime, id, &old), 0);
-	EXPECT_TRUE(old.it_value.tv_sec == 99 || old.it_value.tv_sec == 100);
+	EXPECT_TRUE(old.it_value.tv_sec > 900 && old.it_value.tv_sec <= 1000);
 	EXPECT(syscall(SYS_timer_delete, id), 0);
 	event.sigev_notify = SIGEV_SIGNAL;
 	event.sigev_signo = 65;
@@ -274,7 +287,8 @@ static void test_posix_timers(void)
 
 static void *sleeper(void *arg)
 {
-	usleep(200000);
+	while (!*(volatile int *)arg)
+		usleep(1000);
 	return NULL;
 }
 
@@ -283,6 +297,7 @@ static void test_cpu_clocks(void)
 	clockid_t clock;
 	pthread_t thread;
 	struct timespec ts;
+	volatile int end = 0;
 	long long before = now_ns(CLOCK_PROCESS_CPUTIME_ID), thread_before = now_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	spin_cpu(20000000);
@@ -294,11 +309,14 @@ static void test_cpu_clocks(void)
 	EXPECT(clock_getcpuclockid(0, &clock), 0);
 	EXPECT(clock_gettime(clock, &ts), 0);
 	EXPECT_TRUE(clock_getcpuclockid(0x3ffffff, &clock) == ESRCH);
-	pthread_create(&thread, NULL, sleeper, NULL);
+	pthread_create(&thread, NULL, sleeper, (void *)&end);
 	EXPECT(pthread_getcpuclockid(thread, &clock), 0);
 	EXPECT(clock_gettime(clock, &ts), 0);
 	EXPECT_TRUE(ts.tv_sec == 0 && ts.tv_nsec < 100000000);
+	end = 1;
 	pthread_join(thread, NULL);
+	for (int i = 0; i < 60000 && clock_gettime(clock, &ts) == 0; i++)
+		usleep(1000); /* join may be over a moment before */
 	EXPECT_ERR(clock_gettime(clock, &ts), EINVAL);
 	ts = (struct timespec){0, 2000000};
 	EXPECT_ERR(syscall(SYS_clock_settime, CLOCK_PROCESS_CPUTIME_ID, &ts), EINVAL);
