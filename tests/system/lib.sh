@@ -37,17 +37,19 @@ ok() { # ok NAME COMMAND...: it succeeds
 	result $? "$name" "$out"
 }
 
-eventually() { # eventually NAME COMMAND...: within 10 s
-	local name=$1 i
-	shift
-	for ((i = 0; i < 200; i++)); do
-		if "$@" >/dev/null 2>&1; then
-			result 0 "$name"
-			return
-		fi
+until_it() { # until_it COMMAND...: again and again until it succeeds, for a minute at most: a loaded machine may stop anything for seconds
+	local end=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
 		sleep 0.05
 	done
-	result 1 "$name" "never: $*"
+}
+
+eventually() { # eventually NAME COMMAND...: within a minute
+	local name=$1
+	shift
+	until_it "$@"
+	result $? "$name" "never: $*"
 }
 
 field() { # field CELL FILTER: of inspect
