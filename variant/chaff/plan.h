@@ -84,6 +84,7 @@ struct chaff_plan {
 	unsigned binary_count;
 };
 
+/* Leaves room for one more binary. */
 int chaff_plan_read(struct chaff_plan *plan, const char *path, struct vb_error *err);
 int chaff_plan_write(const struct chaff_plan *plan, const char *path, struct vb_error *err);
 void chaff_plan_release(struct chaff_plan *plan);

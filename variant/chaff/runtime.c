@@ -332,7 +332,8 @@ static void write_out(void)
 		for (uint32_t i = 0; sets[s].branches && i < sets[s].count; i++)
 			for (uint32_t o = sets[s].ranges[i].low; o <= sets[s].ranges[i].high && o < input_bytes; o++)
 				copied_branches[o] += sets[s].branches;
-	fprintf(out, "vauban-chaff-trace 1\nbytes\t%u\n", input_bytes);
+	const char *sample = getenv("VAUBAN_CHAFF_SAMPLE");
+	fprintf(out, "vauban-chaff-trace 1\ninput\t%s\nbytes\t%u\n", sample ? sample : "", input_bytes);
 	for (uint32_t o = 0; o < input_bytes; o++)
 		if (copied_branches[o])
 			fprintf(out, "used\t%u\t%lu\n", o, copied_branches[o]);
