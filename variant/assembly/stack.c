@@ -91,6 +91,9 @@ static int64_t look_at_rsp(struct frame *f, struct statement *st, int64_t depth,
 	if (op == OP_PUSH || op == OP_POP) {
 		if (in->mnemonic->bytes == 2 || (in->operands && is_rsp(&in->operand[0])) || (op == OP_POP && in->operands && in->operand[0].base == RSP))
 			f->failed = true;
+		int64_t lower = op == OP_PUSH ? depth + 8 : depth - 8; /* may not enter or leave the frame: the padding would be lost */
+		if (f->found && framed != (lower >= f->saved + f->own))
+			f->failed = true;
 		return op == OP_PUSH ? 8 : -8;
 	}
 	if (op == OP_LEAVE) {
