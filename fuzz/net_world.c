@@ -1,4 +1,4 @@
-/* See net_world.h. Owns the frames on their way to the cell and what of the kernel the network stack asks for. */
+/* See net_world.h. Owns the frames on their way to the cell. */
 #include "fuzz/net_world.h"
 
 #include "kernel/net/link.h"
@@ -15,73 +15,13 @@ struct waiting {
 	uint8_t data[];
 };
 
-bool need_work, world_full;
-uint64_t p9_heard;
+bool world_full;
 void (*world_sent)(unsigned net, const uint8_t *frame, size_t len);
 static struct waiting *first[WORLD_NETS], **last[WORLD_NETS];
 
-/* --- the kernel --- */
-
-bool capable(int cap)
-{
-	return true;
-}
-uint64_t pages_total(void);
-uint64_t pages_total(void)
-{
-	return (64ull << 20) / VB_PAGE_SIZE;
-}
-void task_want_work(void)
-{
-	need_work = true;
-}
-void task_prepare(void)
-{
-}
 int task_sleep(uint64_t deadline_ns, bool interruptible)
 {
 	return -ERESTARTSYS;
-}
-struct process *process_by_pid(int pid);
-struct process *process_by_pid(int pid)
-{
-	return NULL;
-}
-int signal_task(struct task *t, const struct k_siginfo *info)
-{
-	return 0;
-}
-void file_signal_io(struct file *f)
-{
-}
-int fd_install(struct file *f, int min, bool cloexec)
-{
-	return -ENFILE;
-}
-struct file *fd_ref_any(int fd)
-{
-	return NULL;
-}
-void wait_queue_init(struct wait_queue *q)
-{
-	list_init(&q->entries);
-}
-void wait_queue_add(struct wait_queue *q, struct wait_entry *e)
-{
-	e->queue = q;
-	list_push_back(&q->entries, &e->node);
-}
-void wait_queue_remove(struct wait_entry *e)
-{
-	if (e->queue)
-		list_remove(&e->node);
-	e->queue = NULL;
-}
-void wait_queue_wake(struct wait_queue *q, unsigned events)
-{
-}
-void platform_send(const void *header, size_t header_len, const void *payload, size_t len)
-{
 }
 
 /* --- the interfaces --- */

@@ -14,7 +14,8 @@ extern bool net_running; /* the stack is up: ask the rest */
 /* Reads what has come, up to a budget, and lets the stack answer. True: something had come. */
 bool net_poll(void);
 void net_poll_interrupted(void); /* the same, of a program that computes */
-unsigned net_wanted(void);        /* WAIT_NET, WAIT_NET_ROOM: what to wait for when idle */
+unsigned net_wanted(void);        /* WAIT_NET, WAIT_NET_ROOM of the interfaces */
+unsigned net_wait_for(uint64_t *deadline_ns); /* what of that the idle cell is to wait for, and until when at most */
 void net_ready(unsigned events);  /* of platform_wait */
 uint64_t net_poll_ns(uint64_t now_ns); /* when to look again at the latest while the program computes; NO_DEADLINE: never */
 /* The process has closed its sockets: waits, briefly, until what they still have to send is out. Sleeps. */
@@ -25,6 +26,7 @@ int interfaces_start(void);
 bool interfaces_poll(bool told); /* told: by the host, that there is something */
 bool net_look(bool told);
 void interfaces_flush(void);
+void net_answering(void); /* the program sends something */
 bool loop_run(void); /* delivers what was sent to the cell itself; true: some is left */
 int loop_start(void);
 extern struct netif loop_netif;

@@ -138,6 +138,8 @@ static struct tcp_chunk *chunk_with_room(struct tcp_socket *s, size_t want)
 		return c;
 	size_t size = vb_min(vb_max(want, (size_t)CHUNK_SMALL - sizeof(*c)), CHUNK_BYTES - sizeof(*c));
 	c = memory_full(s, size) ? NULL : lwip_malloc(sizeof(*c) + size);
+	if (!c && size > CHUNK_SMALL && !memory_full(s, CHUNK_SMALL)) /* memory may be there, in small pieces */
+		c = lwip_malloc(CHUNK_SMALL);
 	if (!c) {
 		s->no_memory = memory_wanted = true;
 		return NULL;
@@ -298,6 +300,7 @@ void tcp_push(struct tcp_socket *s)
 		if (s->submitted == s->written)
 			s->cork_deadline_ns = 0;
 		s->last_send_ns = now_monotonic_ns();
+		net_answering();
 		s->interactive |= s->last_send_ns - s->last_receive_ns < ANSWER_NS;
 		tcp_output(pcb);
 		if (e != ERR_OK)

@@ -128,8 +128,9 @@ static void idle(void)
 		gave_back = true;
 		give_back(current);
 	}
-	unsigned net = net_running ? net_wanted() : 0;
-	unsigned ready = platform_wait(stdio_wanted() | net | WAIT_MONITOR, timers_next_ns());
+	uint64_t deadline = timers_next_ns();
+	unsigned net = net_running ? net_wait_for(&deadline) : 0;
+	unsigned ready = platform_wait(stdio_wanted() | net | WAIT_MONITOR, deadline);
 	message = ready & WAIT_MONITOR;
 	if (ready & net)
 		net_ready(ready & net);

@@ -108,7 +108,7 @@ if command -v vde_switch >/dev/null; then
 	all_answered() { [ "$(grep -lx "$cells answered" mesh.[0-9]* | wc -l)" = $cells ]; }
 	eventually "$cells cells start on one switch" all_up
 	exec 9>&-
-	for ((i = 0; i < 60; i++)); do
+	for ((i = 0; i < 300; i++)); do
 		all_answered && break
 		sleep 0.5
 	done

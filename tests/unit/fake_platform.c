@@ -25,6 +25,7 @@ static struct vb_stats fake_stats;
 static struct process fake_process;
 static struct task fake_task;
 unsigned fake_klog_count, fake_host_calls, fake_failure_rate;
+size_t fake_largest_block = SIZE_MAX;
 int fake_host_error, tap_count, tap_failed;
 uint64_t fake_now_ns = 1000000000;
 static int memory_fd = -1, image_fd = -1;
@@ -122,7 +123,7 @@ static bool fails(void)
 
 WEAK void *kmalloc(size_t size)
 {
-	return fails() ? NULL : malloc(size);
+	return fails() || size > fake_largest_block ? NULL : malloc(size);
 }
 WEAK void *kzalloc(size_t size)
 {

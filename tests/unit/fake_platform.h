@@ -18,6 +18,7 @@ extern unsigned fake_klog_count;
 extern unsigned fake_host_calls;   /* map, unmap, protect and discard calls so far */
 extern int fake_host_error;        /* not 0: what the map calls return, without doing anything */
 extern unsigned fake_failure_rate; /* not 0: one of so many heap allocations and map calls fails */
+extern size_t fake_largest_block;   /* the heap has none larger */
 extern uint64_t fake_now_ns;       /* all clocks */
 
 /* TAP output. */

@@ -389,6 +389,30 @@ static void many_receive_queues(void)
 	expect("A 1+1000 ack 11");
 }
 
+/* Memory is there, but in pieces: large frames still come in and large writes still go out. */
+static void memory_in_pieces(void)
+{
+	cell_mtu = 65520;
+	sock l = listening(16);
+	inject("S 0 mss 60000");
+	expect("SA 0 ack 1");
+	inject("A 1 ack 1");
+	sock s = accepted(l);
+
+	fake_largest_block = 4096;
+	inject("PA 1+20000 ack 1");
+	inject("PA 20001+20000 ack 1");
+	IS(get(s, 50000), 40000);
+	ignore();
+	IS(put(s, 10000), 10000);
+	expect("A 1+10000 ack 40001");
+	inject("A 40001 ack 10001");
+	ignore();
+	fake_largest_block = SIZE_MAX;
+	inject("PA 40001+20000 ack 10001");
+	IS(get(s, 30000), 20000);
+}
+
 static void many_out_of_order_queues(void)
 {
 	sock l = listening(4096);
@@ -449,7 +473,7 @@ static const struct tcp_case cases[] = {
 	CASE(forged_reset), CASE(forged_syn), CASE(forged_data), CASE(forged_fin), CASE(challenges_are_few), CASE(ack_storm), CASE(old_timestamp),
 	CASE(timestamps_that_lie), CASE(odd_options), {"broken_options", broken_options, AF_INET}, CASE(icmp_while_connecting),
 	CASE(icmp_host_unreachable_while_connecting), CASE(icmp_when_established), CASE(path_mtu), CASE(path_mtu_tiny), CASE(syn_flood),
-	CASE(backlog_overflow), CASE(many_connections_come_and_go), CASE(many_receive_queues), CASE(many_out_of_order_queues),
+	CASE(backlog_overflow), CASE(many_connections_come_and_go), CASE(many_receive_queues), CASE(memory_in_pieces), CASE(many_out_of_order_queues),
 	CASE(many_send_queues),
 };
 

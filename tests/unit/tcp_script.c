@@ -1,5 +1,6 @@
 /* See tcp_script.h. Owns the two queues of frames and what of the kernel the network stack asks for. */
 #include "tests/unit/tcp_script.h"
+#include "tests/unit/fake_net.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -30,15 +31,11 @@ static const uint8_t cell_ip4[4] = {10, 0, 2, 15}, peer_ip4[4] = {10, 0, 2, 2};
 static const uint8_t cell_ip6[16] = {0xfd, [15] = 0x15}, peer_ip6[16] = {0xfd, [15] = 2};
 
 unsigned cell_mtu = 1500;
-uint64_t cell_memory = 64 << 20;
 bool v6, wire_full, wire_mute;
 unsigned frames_out, segments_out, icmp_out;
-bool need_work;
-uint64_t p9_heard;
 static struct packet_list to_cell, from_cell;
 static char log_lines[LOG_LINES][200];
 static unsigned log_count;
-static bool woken;
 
 static struct flow {
 	uint16_t peer_port, cell_port;
@@ -108,68 +105,6 @@ int tcp_cases_run(const struct tcp_case *cases, unsigned count, int argc, char *
 		printf("%sok %d - %s, IPv%d\n", status ? "not " : "", ++tap_count, c->name, i % 2 ? 6 : 4);
 	}
 	return tap_done();
-}
-
-/* --- what of the kernel the network stack asks for --- */
-
-bool capable(int cap)
-{
-	return true;
-}
-uint64_t pages_total(void);
-uint64_t pages_total(void)
-{
-	return cell_memory / VB_PAGE_SIZE;
-}
-void task_want_work(void)
-{
-	need_work = true;
-}
-void task_prepare(void)
-{
-	woken = false;
-}
-struct process *process_by_pid(int pid);
-struct process *process_by_pid(int pid)
-{
-	return NULL;
-}
-int signal_task(struct task *t, const struct k_siginfo *info)
-{
-	return 0;
-}
-void file_signal_io(struct file *f)
-{
-}
-int fd_install(struct file *f, int min, bool cloexec)
-{
-	return -ENFILE;
-}
-struct file *fd_ref_any(int fd)
-{
-	return NULL;
-}
-void wait_queue_init(struct wait_queue *q)
-{
-	list_init(&q->entries);
-}
-void wait_queue_add(struct wait_queue *q, struct wait_entry *e)
-{
-	e->queue = q;
-	list_push_back(&q->entries, &e->node);
-}
-void wait_queue_remove(struct wait_entry *e)
-{
-	if (e->queue)
-		list_remove(&e->node);
-	e->queue = NULL;
-}
-void wait_queue_wake(struct wait_queue *q, unsigned what)
-{
-	woken |= !list_empty(&q->entries);
-}
-void platform_send(const void *header, size_t header_len, const void *payload, size_t len)
-{
 }
 
 /* --- the interface --- */
@@ -432,12 +367,12 @@ bool idle(void)
 int task_sleep(uint64_t deadline_ns, bool interruptible)
 {
 	pump();
-	while (!woken && fake_now_ns < deadline_ns) {
+	while (!fake_woken && fake_now_ns < deadline_ns) {
 		if (deadline_ns == NO_DEADLINE && idle())
 			fail(__FILE__, __LINE__, "sleeps for ever");
 		step(deadline_ns);
 	}
-	return woken ? 0 : -ETIMEDOUT;
+	return fake_woken ? 0 : -ETIMEDOUT;
 }
 
 /* --- segments --- */

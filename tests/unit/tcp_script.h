@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/unit/fake_net.h"
 #include "tests/unit/fake_platform.h"
 
 struct tcp_case {
@@ -31,7 +32,6 @@ int tcp_cases_run(const struct tcp_case *cases, unsigned count, int argc, char *
 
 /* --- the interface --- */
 extern unsigned cell_mtu;            /* 1500; before the first socket */
-extern uint64_t cell_memory;         /* 64 MiB; the network may use a quarter of it */
 extern bool v6;
 extern bool wire_full;               /* writes of frames fail: no room */
 extern bool wire_mute;               /* the peer answers no ARP and no neighbour solicitation */
