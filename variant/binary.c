@@ -73,8 +73,10 @@ static int decode_symbols(struct binary *b, struct vb_error *err)
 		if (b->sections[i].type == SHT_DYNSYM && b->stripped)
 			b->symbol_table = i;
 	}
-	if (!b->symbol_table)
-		return 0;
+	if (!b->symbol_table) {
+		b->symbols = calloc(1, sizeof(*b->symbols)); /* none, but an array */
+		return b->symbols ? 0 : vb_error_set(err, -ENOMEM, "%s: out of memory", b->path);
+	}
 	const struct binary_section *table = &b->sections[b->symbol_table];
 	const struct binary_section *names = table->link < b->section_count ? &b->sections[table->link] : NULL;
 	if (!names || names->type != SHT_STRTAB || !names->size || b->bytes[names->offset + names->size - 1])

@@ -50,10 +50,10 @@ static int note_operand(struct shuffle *s, const ZydisDecodedInstruction *d, uin
 		o.bytes = 4;
 		value = d->raw.disp.value;
 	} else {
-		if (d->raw.disp.size == 32 && piece_at(s, (uint32_t)d->raw.disp.value) == NULL)
-			return add_referred(s, (uint64_t)d->raw.disp.value); /* a table in a program at fixed addresses */
-		if (d->raw.imm[0].size >= 32 && d->raw.imm[0].value.u)
-			return add_referred(s, d->raw.imm[0].value.u);
+		/* At fixed addresses, a table may be named by its address. */
+		uint64_t absolute = d->raw.disp.size == 32 ? (uint64_t)d->raw.disp.value : d->raw.imm[0].value.u;
+		if (!s->b.elf.position_independent && !piece_at(s, absolute) && binary_at(&s->b, absolute, 1))
+			return add_referred(s, absolute);
 		return 0;
 	}
 	o.to_end = (uint8_t)(address + d->length - o.field);
@@ -107,7 +107,8 @@ static int decode_range(struct shuffle *s, const ZydisDecoder *decoder, uint64_t
 static uint64_t symbol_end(const struct shuffle *s, const struct piece *p)
 {
 	uint64_t end = p->start;
-	for (const struct binary_symbol *f = binary_function_before(&s->b, p->start); f && f < s->b.symbols + s->b.symbol_count && f->value == p->start; f++)
+	for (const struct binary_symbol *f = binary_function_before(&s->b, p->start);
+		f && f < s->b.symbols + s->b.symbol_count && f->value == p->start; f++)
 		if (f->section == s->text && f->size <= p->size && p->start + f->size > end)
 			end = p->start + f->size;
 	return end;
@@ -147,7 +148,8 @@ int code_decode(struct shuffle *s, struct vb_error *err)
 		const struct binary_section *section = &s->b.sections[i];
 		uint64_t end;
 		bool runs_on;
-		if (i == s->text || section->type != SHT_PROGBITS || !(section->flags & SHF_EXECINSTR) || !(section->flags & SHF_ALLOC) || !section->size)
+		if (i == s->text || section->type != SHT_PROGBITS || !(section->flags & SHF_EXECINSTR) || !(section->flags & SHF_ALLOC) ||
+			!section->size)
 			continue;
 		int r = decode_range(s, &decoder, section->address, section->address + section->size, section->name, &end, &runs_on, err);
 		if (r < 0)
@@ -180,7 +182,8 @@ static int mend_operand(struct shuffle *s, const struct operand *o, struct vb_er
 		return vb_error_set(err, -EINVAL, "%s: the code at %#llx isn't in the file", s->b.path, (unsigned long long)o->field);
 	int64_t value = (int64_t)(get_number(s->b.bytes + old, o->bytes, true) + shift);
 	if (!fits(value, o->bytes))
-		return vb_error_set(err, -ENOTSUP, "%s: the branch at %#llx doesn't reach its target any more", s->b.path, (unsigned long long)o->field);
+		return vb_error_set(err, -ENOTSUP, "%s: the branch at %#llx doesn't reach its target any more", s->b.path,
+			(unsigned long long)o->field);
 	put_number(s->new_bytes + new, o->bytes, (uint64_t)value);
 	return 0;
 }

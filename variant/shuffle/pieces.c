@@ -215,7 +215,8 @@ int pieces_place(struct shuffle *s, uint64_t seed, struct vb_error *err)
 	s->moved = (unsigned)t->count;
 	r = -ENOTSUP;
 	if (t->count < 2) {
-		vb_error_set(err, r, "%s can't be shuffled: all of its code belongs together; compile it with -ffunction-sections", s->b.path);
+		vb_error_set(
+			err, r, "%s can't be shuffled: all of its code belongs together; compile it with -ffunction-sections", s->b.path);
 		goto out;
 	}
 	make_graph(s, t);

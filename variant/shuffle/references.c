@@ -87,8 +87,9 @@ int references_load(struct shuffle *s, struct vb_error *err)
 		if (!of)
 			continue;
 		if (of->flags & SHF_COMPRESSED)
-			return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: %s is compressed; link it with -Wl,--compress-debug-sections=none",
-				s->b.path, of->name);
+			return vb_error_set(err, -ENOTSUP,
+				"%s can't be shuffled: %s is compressed; link it with -Wl,--compress-debug-sections=none", s->b.path,
+				of->name);
 		int rc = load_section(s, r, err);
 		if (rc < 0)
 			return rc;
@@ -167,14 +168,15 @@ static int settle_table(struct shuffle *s, struct reference *first, size_t count
 	for (size_t i = 0; i < count; i++) {
 		size_t at = file_offset(s, first[i].at, 4);
 		if (at == SIZE_MAX)
-			return vb_error_set(err, -EINVAL, "%s: a relocation of %s lies outside of it", s->b.path, s->b.sections[first->section].name);
+			return vb_error_set(
+				err, -EINVAL, "%s: a relocation of %s lies outside of it", s->b.path, s->b.sections[first->section].name);
 		uint64_t content = get_number(s->b.bytes + at, 4, true);
 		of_itself &= code_is_instruction(s, first[i].at + content);
 		of_table &= code_is_instruction(s, table + content);
 	}
 	if (!of_itself && !of_table)
-		return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: what the fields from %#llx on in %s refer to can't be told", s->b.path,
-			(unsigned long long)first->at, s->b.sections[first->section].name);
+		return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: what the fields from %#llx on in %s refer to can't be told",
+			s->b.path, (unsigned long long)first->at, s->b.sections[first->section].name);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t content = get_number(s->b.bytes + file_offset(s, first[i].at, 4), 4, true);
 		first[i].meant = (of_table ? table : first[i].at) + content;
@@ -194,8 +196,8 @@ static int settle_tables(struct shuffle *s, struct vb_error *err)
 			continue;
 		for (; i + count < s->reference_count; count++) {
 			const struct reference *r = &first[count];
-			if (r->section != first->section || r->at != first->at + 4 * count || !is_distance(s, r) || r->named || first->named ||
-				table_of(s, r->at) != table_of(s, first->at))
+			if (r->section != first->section || r->at != first->at + 4 * count || !is_distance(s, r) || r->named ||
+				first->named || table_of(s, r->at) != table_of(s, first->at))
 				break;
 		}
 		rc = settle_table(s, first, count, err);
@@ -301,14 +303,16 @@ static int move_in_code(struct shuffle *s, const struct reference *r, struct vb_
 	unsigned bytes = r->type == R_X86_64_64 ? 8 : 4;
 	size_t old = file_offset(s, r->at, bytes), new = file_offset(s, r->at + shift_of_field, bytes);
 	if (is_relative_32(r->type))
-		return vb_error_set(err, -ENOTSUP, "%s: the code at %#llx isn't what its relocation says", s->b.path, (unsigned long long)r->at);
+		return vb_error_set(
+			err, -ENOTSUP, "%s: the code at %#llx isn't what its relocation says", s->b.path, (unsigned long long)r->at);
 	if (is_got_relative(r->type))
 		target = r->value; /* now an immediate */
 	else if (r->type != R_X86_64_64 && r->type != R_X86_64_32 && r->type != R_X86_64_32S)
 		return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: relocation type %u at %#llx is unknown", s->b.path, r->type,
 			(unsigned long long)r->at);
 	if (old == SIZE_MAX || new == SIZE_MAX || get_number(s->b.bytes + old, bytes, false) != target)
-		return vb_error_set(err, -ENOTSUP, "%s: the code at %#llx isn't what its relocation says", s->b.path, (unsigned long long)r->at);
+		return vb_error_set(
+			err, -ENOTSUP, "%s: the code at %#llx isn't what its relocation says", s->b.path, (unsigned long long)r->at);
 	uint64_t shift = shift_of_target(s, r, target);
 	move_entry(s, r, shift_of_field, shift);
 	return add_to(s, new, bytes, shift, false, err);
@@ -390,7 +394,8 @@ static int move_loader_relocations(struct shuffle *s, const struct binary_sectio
 		uint32_t type = ELF64_R_TYPE(rela.r_info);
 		uint64_t shift = piece_shift(s, (uint64_t)rela.r_addend);
 		if (in_text(s, rela.r_offset))
-			return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: the loader would write into its code (compile it with -fPIE)", s->b.path);
+			return vb_error_set(err, -ENOTSUP,
+				"%s can't be shuffled: the loader would write into its code (compile it with -fPIE)", s->b.path);
 		if ((type != R_X86_64_RELATIVE && type != R_X86_64_IRELATIVE) || !shift)
 			continue;
 		int r = move_word(s, rela.r_offset, (uint64_t)rela.r_addend, err);
@@ -430,7 +435,8 @@ static int move_loaded(struct shuffle *s, struct vb_error *err)
 			r = move_packed_relocations(s, section, err);
 		/* At fixed addresses nothing but the slot itself tells that it holds an address. */
 		bool is_got = strcmp(section->name, ".got") == 0 || strcmp(section->name, ".got.plt") == 0;
-		for (uint64_t k = 0; is_got && !s->b.elf.position_independent && section->type == SHT_PROGBITS && k < section->size / 8 && r == 0; k++)
+		for (uint64_t k = 0;
+			is_got && !s->b.elf.position_independent && section->type == SHT_PROGBITS && k < section->size / 8 && r == 0; k++)
 			r = move_word(s, section->address + 8 * k, get_number(s->b.bytes + section->offset + 8 * k, 8, false), err);
 	}
 	return r;
@@ -447,7 +453,8 @@ static void move_symbols(struct shuffle *s)
 			uint64_t at = section->offset + k * sizeof(symbol);
 			memcpy(&symbol, s->b.bytes + at, sizeof(symbol));
 			if (symbol.st_shndx == s->text && ELF64_ST_TYPE(symbol.st_info) != STT_SECTION)
-				put_number(s->new_bytes + at + offsetof(Elf64_Sym, st_value), 8, symbol.st_value + piece_shift(s, symbol.st_value));
+				put_number(s->new_bytes + at + offsetof(Elf64_Sym, st_value), 8,
+					symbol.st_value + piece_shift(s, symbol.st_value));
 		}
 	}
 }
@@ -460,7 +467,8 @@ static int move_dynamic(struct shuffle *s, struct vb_error *err)
 		uint64_t at = section->offset + i * sizeof(d);
 		memcpy(&d, s->b.bytes + at, sizeof(d));
 		if (d.d_tag == DT_TEXTREL || (d.d_tag == DT_FLAGS && d.d_un.d_val & DF_TEXTREL))
-			return vb_error_set(err, -ENOTSUP, "%s can't be shuffled: the loader would write into its code (compile it with -fPIE)", s->b.path);
+			return vb_error_set(err, -ENOTSUP,
+				"%s can't be shuffled: the loader would write into its code (compile it with -fPIE)", s->b.path);
 		if (d.d_tag == DT_INIT || d.d_tag == DT_FINI)
 			put_number(s->new_bytes + at + offsetof(Elf64_Dyn, d_un), 8, d.d_un.d_ptr + piece_shift(s, d.d_un.d_ptr));
 	}

@@ -15,8 +15,8 @@ struct vb_error;
 struct piece {
 	uint64_t start, size; /* size: without the padding behind it */
 	uint64_t new_start;
-	bool glued;           /* stays at its distance from the next piece */
-	int32_t glue;         /* while gluing: starts of intervals minus ends */
+	bool glued;   /* stays at its distance from the next piece */
+	int32_t glue; /* while gluing: starts of intervals minus ends */
 	const char *name;
 };
 
@@ -28,11 +28,11 @@ struct operand {
 
 /* One relocation that --emit-relocs kept. */
 struct reference {
-	uint64_t at;         /* address (section without addresses: offset) of the field */
-	uint64_t entry;      /* offset of the Elf64_Rela in the file */
-	uint32_t section;    /* of the field */
+	uint64_t at;      /* address (section without addresses: offset) of the field */
+	uint64_t entry;   /* offset of the Elf64_Rela in the file */
+	uint32_t section; /* of the field */
 	uint32_t type, symbol;
-	uint64_t value;      /* of the symbol */
+	uint64_t value; /* of the symbol */
 	int64_t addend;
 	uint64_t meant;      /* of a distance in data: the code it refers to */
 	bool in_text_symbol; /* the symbol lies in .text */
@@ -47,8 +47,8 @@ struct shuffle {
 	size_t piece_count;
 	struct operand *operands; /* ascending by field */
 	size_t operand_count, operand_room;
-	uint8_t *instruction_starts; /* a bit a byte of .text */
-	uint8_t *patched;            /* a bit a byte of the file */
+	uint8_t *instruction_starts;  /* a bit a byte of .text */
+	uint8_t *patched;             /* a bit a byte of the file */
 	struct reference *references; /* ascending by section, then at */
 	size_t reference_count;
 	uint64_t *data_referred; /* addresses outside of code that code refers to, ascending: where tables of jumps may start */

@@ -9,7 +9,15 @@
 #include "host/error.h"
 
 /* DW_EH_PE_: how a pointer is written. */
-enum { PE_ABSOLUTE = 0x00, PE_RELATIVE = 0x10, PE_DATA_RELATIVE = 0x30, PE_INDIRECT = 0x80, PE_OMIT = 0xff, PE_SIZE = 0x0f, PE_BASE = 0x70 };
+enum {
+	PE_ABSOLUTE = 0x00,
+	PE_RELATIVE = 0x10,
+	PE_DATA_RELATIVE = 0x30,
+	PE_INDIRECT = 0x80,
+	PE_OMIT = 0xff,
+	PE_SIZE = 0x0f,
+	PE_BASE = 0x70
+};
 enum { PE_UDATA4 = 0x03, PE_SDATA4 = 0x0b };
 
 static unsigned pointer_bytes(uint8_t encoding)
@@ -70,7 +78,8 @@ struct cie {
 static bool take_pointer(struct cursor *c, const uint8_t *section, uint64_t address, uint8_t encoding, struct pointer *ret)
 {
 	unsigned bytes = pointer_bytes(encoding);
-	*ret = (struct pointer){.at = address + (uint64_t)(c->at - section), .bytes = (uint8_t)bytes, .relative = (encoding & PE_BASE) == PE_RELATIVE};
+	*ret = (struct pointer){
+		.at = address + (uint64_t)(c->at - section), .bytes = (uint8_t)bytes, .relative = (encoding & PE_BASE) == PE_RELATIVE};
 	bool is_signed = (encoding & 0x08) || bytes < 8;
 	ret->target = take(c, bytes, is_signed && ret->relative) + (ret->relative ? ret->at : 0);
 	return bytes && !c->failed && ((encoding & PE_BASE) == PE_ABSOLUTE || ret->relative);
@@ -125,8 +134,8 @@ static struct cie decode_cie(struct cursor c, const uint8_t *section, uint64_t a
 }
 
 /* Calls fn for each pointer to code: of FDEs with the size of their range, of personalities with 0. */
-static int each_pointer(const struct shuffle *s, int (*fn)(struct shuffle *s, const struct pointer *p, uint64_t range, struct vb_error *err),
-	struct vb_error *err)
+static int each_pointer(const struct shuffle *s,
+	int (*fn)(struct shuffle *s, const struct pointer *p, uint64_t range, struct vb_error *err), struct vb_error *err)
 {
 	const struct binary_section *frames = binary_section(&s->b, ".eh_frame");
 	if (!frames || frames->type == SHT_NOBITS)
