@@ -298,6 +298,37 @@ static enum machine_answer shift(struct machine *m, struct machine_state *s, con
 	return write_operand(m, s, i, to, r);
 }
 
+static bool is_numeral(struct machine *m, Z3_ast a, uint64_t *ret)
+{
+	a = Z3_simplify(m->z3, a);
+	return Z3_is_numeral_ast(m->z3, a) && Z3_get_numeral_uint64(m->z3, a, ret);
+}
+
+static Z3_ast both(struct machine *m, Z3_ast a, Z3_ast b)
+{
+	Z3_ast list[2] = {a, b};
+	return Z3_mk_and(m->z3, 2, list);
+}
+
+/* Formulas with products are slow to solve. An arbitrary number takes the product's place: within bounds if it is a constant times what
+ * was extended from 32 bits or fewer. */
+static Z3_ast product(struct machine *m, struct machine_state *s, Z3_ast a, Z3_ast b, unsigned bits)
+{
+	uint64_t x, y;
+	bool a_known = is_numeral(m, a, &x), b_known = is_numeral(m, b, &y);
+	if (a_known && b_known)
+		return machine_number(m, bits < 64 ? x * y & ((1ull << bits) - 1) : x * y, bits);
+	Z3_ast r = machine_fresh(m, bits), wide = a_known ? b : a;
+	uint64_t factor = a_known ? x : y;
+	Z3_app app = Z3_to_app(m->z3, wide);
+	if ((a_known || b_known) && bits == 64 && factor >> 31 == 0 && Z3_get_decl_kind(m->z3, Z3_get_app_decl(m->z3, app)) == Z3_OP_ZERO_EXT) {
+		unsigned used = width(m->z3, Z3_get_app_arg(m->z3, app, 0));
+		if (used <= 32)
+			s->assumed = both(m, s->assumed, Z3_mk_bvule(m->z3, r, machine_number(m, ((1ull << used) - 1) * factor, 64)));
+	}
+	return r;
+}
+
 static enum machine_answer multiply(struct machine *m, struct machine_state *s, const struct instruction *i)
 {
 	const ZydisDecodedOperand *to = &i->operands[0];
@@ -306,7 +337,7 @@ static enum machine_answer multiply(struct machine *m, struct machine_state *s, 
 	TRY(read_operand(m, s, i, &i->operands[three], &a));
 	TRY(read_operand(m, s, i, &i->operands[1 + three], &b));
 	forget_flags(s);
-	return write_operand(m, s, i, to, Z3_mk_bvmul(m->z3, a, fit(m, b, to->size, true)));
+	return write_operand(m, s, i, to, product(m, s, a, fit(m, b, to->size, true), to->size));
 }
 
 static enum machine_answer unary(struct machine *m, struct machine_state *s, const struct instruction *i)
@@ -330,6 +361,23 @@ static enum machine_answer unary(struct machine *m, struct machine_state *s, con
 	default:
 		r = Z3_mk_bvnot(m->z3, a);
 	}
+	return write_operand(m, s, i, to, r);
+}
+
+/* bts, btr, btc of a bit with a constant number */
+static enum machine_answer set_bit(struct machine *m, struct machine_state *s, const struct instruction *i)
+{
+	const ZydisDecodedOperand *to = &i->operands[0];
+	Z3_ast a, r;
+	TRY(read_operand(m, s, i, to, &a));
+	uint64_t bit = 1ull << (i->operands[1].imm.value.u & (to->size - 1u)), all = to->size == 64 ? UINT64_MAX : (1ull << to->size) - 1;
+	if (i->is.mnemonic == ZYDIS_MNEMONIC_BTS)
+		r = Z3_mk_bvor(m->z3, a, machine_number(m, bit, to->size));
+	else if (i->is.mnemonic == ZYDIS_MNEMONIC_BTR)
+		r = Z3_mk_bvand(m->z3, a, machine_number(m, ~bit & all, to->size));
+	else
+		r = Z3_mk_bvxor(m->z3, a, machine_number(m, bit, to->size));
+	forget_flags(s);
 	return write_operand(m, s, i, to, r);
 }
 
@@ -443,6 +491,11 @@ static enum machine_answer execute(struct machine *m, struct machine_state *s, c
 	case ZYDIS_MNEMONIC_NEG:
 	case ZYDIS_MNEMONIC_NOT:
 		return unary(m, s, i);
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		return i->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && i->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? set_bit(m, s, i)
+																: unknown(m, s, i);
 	case ZYDIS_MNEMONIC_PUSH:
 	case ZYDIS_MNEMONIC_POP:
 		return push_pop(m, s, i);
@@ -451,12 +504,6 @@ static enum machine_answer execute(struct machine *m, struct machine_state *s, c
 			return conditional(m, s, i);
 		return unknown(m, s, i);
 	}
-}
-
-static Z3_ast both(struct machine *m, Z3_ast a, Z3_ast b)
-{
-	Z3_ast list[2] = {a, b};
-	return Z3_mk_and(m->z3, 2, list);
 }
 
 enum machine_answer machine_step(struct machine *m, struct machine_state *s, struct machine_state *other, bool *ret_forked)

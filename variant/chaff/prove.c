@@ -13,6 +13,7 @@
 #define MAX_STEPS    20000
 #define MAX_WAITING  512 /* ways not walked yet */
 #define MAX_SPILLS   32
+#define MAX_FAULTS   128
 #define QUERY_MS     "5000"
 #define RED_ZONE     128
 
@@ -38,6 +39,8 @@ struct proof {
 	struct place start; /* the same in the frame */
 	bool *own;          /* by instruction: walked */
 	struct place place; /* of the bug's memory */
+	uint64_t faulted[MAX_FAULTS]; /* what stands behind faults */
+	unsigned fault_count;
 	bool placed;
 	struct chaff_proof *result;
 };
@@ -213,6 +216,22 @@ static int look_at_note(struct proof *p, struct machine_state *s, const struct i
 	return 0;
 }
 
+/* What stands behind an instruction that can only fault is never executed, but belongs to the bug, up to where it joins the rest. */
+static void mark_dead(struct proof *p, uint64_t from)
+{
+	uint64_t list[64] = {from};
+	for (unsigned count = 1; count;) {
+		const struct instruction *i = code_at(&p->code, list[--count]);
+		if (!i || p->own[i - p->code.instructions] || is_note(p->site, CHAFF_END, i->address))
+			continue;
+		p->own[i - p->code.instructions] = true;
+		if (!code_ends(i) && count < VB_ARRAY_LEN(list))
+			list[count++] = i->address + i->is.length;
+		if (i->is.meta.category != ZYDIS_CATEGORY_CALL && code_target(i) && count < VB_ARRAY_LEN(list))
+			list[count++] = code_target(i);
+	}
+}
+
 /* From one start: all ways, depth first. */
 static int walk(struct proof *p, uint64_t from)
 {
@@ -257,8 +276,10 @@ static int walk(struct proof *p, uint64_t from)
 			struct machine_state other;
 			bool forked;
 			enum machine_answer answer = machine_step(m, &at.state, &other, &forked);
-			if (answer == MACHINE_FAULTS)
+			if (answer == MACHINE_FAULTS) {
 				p->result->faults++;
+				p->faulted[p->fault_count < MAX_FAULTS ? p->fault_count++ : 0] = i->address + i->is.length;
+			}
 			if (answer == MACHINE_REFUSED)
 				result = -EINVAL;
 			if (answer != MACHINE_GO_ON)
@@ -305,6 +326,8 @@ static int prove(struct proof *p, struct vb_error *err)
 	p->rsp = machine_fresh(&p->machine, 64);
 	for (unsigned n = 0; n < p->site->note_count[CHAFF_START] && r == 0; n++)
 		r = walk(p, p->site->notes[CHAFF_START][n]);
+	for (unsigned n = 0; n < p->fault_count; n++)
+		mark_dead(p, p->faulted[n]);
 	if (r == 0)
 		r = nothing_enters(p, err);
 	if (r == 0 && p->bug->storage == CHAFF_STACK && (!p->placed || code_uses(&p->code, p->place, p->bug->size, p->own, err)))
