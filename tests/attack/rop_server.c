@@ -18,7 +18,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* Some of what servers do, so that there is some of a C library to find gadgets in. */
-static void answer(char *line)
+__attribute__((noinline)) static void answer(char *line)
 {
 	char *words[16];
 	size_t count = 0;
