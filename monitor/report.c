@@ -137,6 +137,7 @@ json_t *report_state(const struct monitor *m)
 		json_object_set_new(json, "switches", json_integer((json_int_t)s->switches));
 		json_object_set_new(json, "call_sites",
 			json_pack("{s:I, s:I}", "patched", (json_int_t)s->sites_patched, "calls_trapped", (json_int_t)s->sites_trapped));
+		json_object_set_new(json, "booby_traps", json_integer((json_int_t)s->booby_traps));
 		json_object_set_new(json, "refused_calls", json_integer((json_int_t)s->refused_calls));
 	}
 	if (m->state == CELL_EXITED)

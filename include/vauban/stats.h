@@ -19,6 +19,7 @@ struct vb_stats {
 	uint64_t sites_patched;                    /* call sites rewritten to jumps */
 	uint64_t sites_trapped;                    /* calls that arrived by SIGSYS */
 	uint64_t refused_calls;                    /* calls answered ENOSYS because the kernel lacks them */
+	uint64_t booby_traps;                      /* int3 executed without a debugger (variants have them in gaps) */
 	uint64_t running;                          /* not 0: the program's first instruction is due or done */
 	uint64_t host_call[VB_STATS_HOST_CALLS];   /* by index in the host-call table */
 	uint64_t guest_call[VB_STATS_GUEST_CALLS]; /* by Linux x86-64 number */

@@ -174,6 +174,14 @@ static void trapped_call(struct regs *regs, const struct host_siginfo *call)
 	syscall_enter(regs);
 }
 
+/* Variants have int3 where no control flow leads (variant/assembly): whoever gets there has jumped to a guessed address. A program that
+ * uses int3 itself is told apart by nobody; it gets its SIGTRAP in any case. */
+static void booby_trap(uint64_t addr)
+{
+	stats->booby_traps++;
+	klog(1, "booby trap hit at 0x%lx: int3 outside of a debugger", addr);
+}
+
 void trap_enter(struct regs *regs)
 {
 	struct trap t = trap;
@@ -193,11 +201,16 @@ void trap_enter(struct regs *regs)
 			break;
 		}
 		/* fall through */
-	default:
-		if (t.sig == SIGTRAP_ && t.code > 0 && t.trapno == 3)
+	default: {
+		bool breakpoint = t.sig == SIGTRAP_ && t.code > 0 && t.trapno == 3;
+		if (breakpoint)
 			t.addr = 0; /* int3 reports no address */
-		if (!debug_attached || !debug_fault(t.sig, t.code, t.addr, regs))
-			signal_fault(t.sig, t.code, t.addr, t.trapno, t.error_code);
+		if (debug_attached && debug_fault(t.sig, t.code, t.addr, regs))
+			break;
+		if (breakpoint)
+			booby_trap(regs->rip - 1);
+		signal_fault(t.sig, t.code, t.addr, t.trapno, t.error_code);
+	}
 	}
 }
 
