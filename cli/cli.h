@@ -20,7 +20,7 @@ struct verb {
 };
 
 extern const struct verb verb_run, verb_ps, verb_logs, verb_inspect, verb_stop, verb_kill, verb_rm, verb_wait, verb_top, verb_trace,
-	verb_debug, verb_image, verb_measure, verb_shuffle;
+	verb_debug, verb_image, verb_chaff, verb_measure, verb_shuffle, verb_demap;
 
 /* The next option, as getopt_long() does it: stops at the first argument that is none, handles --help, and ends the
  * process with status 2 after naming an option that is unknown or lacks its argument. short_options without '+' and ':'. */

@@ -55,3 +55,24 @@ const struct verb verb_shuffle = {
 	.help = "",
 	.main = variant_main,
 };
+
+static int chaff_main(int argc, char **argv)
+{
+	return become("vauban-chaff", argv);
+}
+
+const struct verb verb_chaff = {
+	.name = "chaff",
+	.arguments = "trace|plan|verify|trigger|watch ...",
+	.summary = "find places for bugs that do no harm, and prove them harmless",
+	.help = "",
+	.main = chaff_main,
+};
+
+const struct verb verb_demap = {
+	.name = "demap",
+	.arguments = "SET SEED ADDRESS... | --backtrace FILE | --core FILE",
+	.summary = "translate addresses and crashes of a variant into those of the plain build",
+	.help = "",
+	.main = variant_main,
+};
