@@ -166,7 +166,7 @@ static pid_t tender_of(const char *vauban, const char *name)
 {
 	char command[1024], text[64] = "";
 	snprintf(command, sizeof(command),
-		"for i in 1 2 3 4 5 6 7 8 9 10; do p=$('%s' inspect %s | jq -r 'select(.state == \"running\").tender_pid'); "
+		"for i in $(seq 300); do p=$('%s' inspect %s | jq -r 'select(.state == \"running\").tender_pid'); "
 		"[ \"$p\" ] && break; sleep 0.2; done; echo $p",
 		vauban, name);
 	FILE *f = popen(command, "r");
@@ -198,7 +198,7 @@ int main(void)
 	if (attached)
 		ptrace(PTRACE_DETACH, pid, 0, 0);
 	snprintf(command, sizeof(command),
-		"'%s' kill filtered; for i in 1 2 3 4 5 6 7 8 9; do '%s' rm filtered 2>/dev/null && break; sleep 0.2; done", vauban,
+		"'%s' kill filtered; for i in $(seq 300); do '%s' rm filtered 2>/dev/null && break; sleep 0.2; done", vauban,
 		vauban);
 	if (system(command))
 		printf("# the cell could not be removed\n");

@@ -1036,7 +1036,7 @@ int main(int argc, char **argv)
 	if (strcmp(role, "sink") == 0)
 		return sink(argv[3]);
 	signal(SIGPIPE, SIG_IGN);
-	alarm(60);
+	alarm(250);
 	server = strcmp(role, "server") == 0;
 	meet();
 	test_names();

@@ -21,7 +21,7 @@ stop_all() {
 		kill "$pid" 2>/dev/null
 	done
 	for pid in "${started[@]}"; do
-		for _ in {1..40}; do
+		for _ in {1..200}; do
 			kill -0 "$pid" 2>/dev/null || break
 			sleep 0.05
 		done
@@ -37,6 +37,7 @@ free_port() { # free_port VARIABLE: a port of this host that nobody uses, below 
 	while :; do
 		candidate=$((10000 + RANDOM % 20000))
 		[[ " $taken " == *" $candidate "* ]] && continue
+		[ -z "${TESTS_SHARE:-}" ] || mkdir "$TESTS_SHARE/port-$candidate" 2>/dev/null || continue # a test beside this one has it
 		[ -z "$(ss -Htuln "sport = :$candidate")" ] && break
 	done
 	taken+=" $candidate"
@@ -63,10 +64,10 @@ serve() { # serve NAME PORT[/udp]... -- PROGRAM ARGUMENT...: in the background, 
 	started+=("$server")
 }
 
-ready() { # ready NAME COMMAND...: the server answers within 10 s; it lives in a cell
-	local name=$1 i
+ready() { # ready NAME COMMAND...: the server answers within a minute; it lives in a cell
+	local name=$1 end=$((SECONDS + 60))
 	shift
-	for ((i = 0; i < 200; i++)); do
+	while [ $SECONDS -lt $end ]; do
 		if "$@" >/dev/null 2>&1; then
 			[ "$native" ] || "$vauban" ps -q | grep -qx "$name"
 			result $? "$name is up, in a cell"
@@ -81,10 +82,7 @@ ready() { # ready NAME COMMAND...: the server answers within 10 s; it lives in a
 
 stopped() { # stopped NAME STATUS: SIGTERM ends the server as it should
 	kill "$server"
-	for _ in {1..100}; do
-		kill -0 "$server" 2>/dev/null || break
-		sleep 0.05
-	done
+	until_it eval '! kill -0 "$server"'
 	kill -KILL "$server" 2>/dev/null && echo "# killed"
 	wait "$server" 2>/dev/null
 	is $? "$2" "$1 ends when told to"

@@ -5,7 +5,7 @@
 vauban_image=${VAUBAN_IMAGE:-$(dirname "$vauban")/vauban-image}
 busybox=$(command -v busybox) || { echo "1..0 # SKIP needs busybox"; exit 0; }
 v() { # a cell that hangs is a failure of the test, status 137
-	timeout -s KILL 20 "$vauban" "$@"
+	timeout -s KILL 200 "$vauban" "$@"
 }
 # bad STATUS PATTERN NAME COMMAND...: the status, and one line of error that matches
 bad() {
@@ -166,7 +166,7 @@ bad 125 'absent' "core files into no folder" v run --core ./absent "$busybox" tr
 # --- Vauban's own parts ---
 mkdir own && own=$PWD/own
 restore() { cp --remove-destination "$(dirname "$vauban")"/vauban{,-image,-tender,-kernel-process} "$own/"; }
-of_own() { timeout -s KILL 20 "$own/vauban" run "$busybox" true; }
+of_own() { timeout -s KILL 200 "$own/vauban" run "$busybox" true; }
 restore && ok "a copy of Vauban runs" of_own
 for part in vauban-tender vauban-kernel-process; do
 	restore; rm "$own/$part"; bad 125 "$part is missing.*build or install" "no $part" of_own
@@ -187,12 +187,12 @@ bad 137 'out of memory.*-m' "a program that wants more memory than it has" v run
 args=$(head -c 100000 /dev/zero | tr '\0' x)
 bad 125 'too long|too little memory' "arguments longer than memory" v run -m 4M "$busybox" true $(for n in {1..18}; do echo "$args"; done)
 limited() { # limited LIMIT COMMAND...
-	timeout -s KILL 20 bash -c 'ulimit $0 && exec "$@"' "$@"
+	timeout -s KILL 200 bash -c 'ulimit $0 && exec "$@"' "$@"
 }
 tally "few descriptors" '^(0: $|125: vauban: .*(descriptor|files))' 14 eval 'limited "-n $((i + 3))" "$vauban" run "$busybox" true'
 if [ "$(id -u)" = 0 ]; then
 	chmod 755 . "$own"; restore
-	few() { timeout -s KILL 20 setpriv --reuid 54321 --clear-groups --regid 54321 env HOME=/ XDG_RUNTIME_DIR= bash -c 'ulimit -u 0; exec "$@"' . "$own/vauban" run "$busybox" true; }
+	few() { timeout -s KILL 200 setpriv --reuid 54322 --clear-groups --regid 54322 env HOME=/ XDG_RUNTIME_DIR= bash -c 'ulimit -u 0; exec "$@"' . "$own/vauban" run "$busybox" true; }
 	bad 125 'process' "no process to be had" few
 else
 	skip "no process to be had" "the limit would count the caller's other processes: needs root, to be a user without any"
@@ -202,7 +202,7 @@ tally "little address space" '^(0: |125: vauban: |127: )' 6 eval 'limited "-v $(
 in_mounts() { # in_mounts SETUP COMMAND...: with mounts of its own
 	local setup=$1
 	shift
-	timeout -s KILL 20 unshare --mount sh -c "$setup"' && exec "$@"' sh "$@"
+	timeout -s KILL 200 unshare --mount sh -c "$setup"' && exec "$@"' sh "$@"
 }
 if in_mounts true true 2>/dev/null; then
 	mkdir full cold && cp prog fresh

@@ -10,12 +10,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/cores"
 crash_build "$work/crash"
-timeout -k 1 30 "$vauban" run --core "$work/cores" "$work/crash" >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run --core "$work/cores" "$work/crash" >/dev/null 2>&1
 is $? 139 "the status is that of the signal"
 is "$(ls "$work/cores")" core.crash.1 "a core file, named for the program"
 core=$work/cores/core.crash.1
 is "$(stat -c %a "$core")" 600 "only its owner may read it"
-out=$(timeout -k 1 60 gdb -nx -q -batch -iex 'set debuginfod enabled off' -ex backtrace -ex 'thread apply all backtrace' -ex 'print counter' \
+out=$(timeout -k 1 200 gdb -nx -q -batch -iex 'set debuginfod enabled off' -ex backtrace -ex 'thread apply all backtrace' -ex 'print counter' \
 	-ex 'print mark' -ex 'print $_siginfo._sifields._sigfault.si_addr' -ex 'info auxv' -ex 'info proc mappings' -ex 'print $mxcsr' \
 	"$work/crash" "$core" 2>&1)
 like "$out" 'Program terminated with signal SIGSEGV' "signal"
@@ -30,12 +30,12 @@ like "$out" 'AT_SYSINFO_EHDR' "auxiliary vector"
 like "$out" 'libc\.so' "mapped files"
 is "$(grep -c 'warning: ' <<<"$out")" 0 "no warning of gdb"
 like "$(readelf -hW "$core" 2>&1)" 'CORE \(Core file\)' "readelf agrees"
-timeout -k 1 30 "$vauban" run --core "$work/cores" "$work/crash" >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run --core "$work/cores" "$work/crash" >/dev/null 2>&1
 is "$(ls "$work/cores" | wc -l)" 2 "a second one does not replace the first"
-timeout -k 1 30 "$vauban" run --core "$work/cores" "$work/crash" ok >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run --core "$work/cores" "$work/crash" ok >/dev/null 2>&1
 is "$(ls "$work/cores" | wc -l)" 2 "no core file without a crash"
-timeout -k 1 30 "$vauban" run "$work/crash" >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run "$work/crash" >/dev/null 2>&1
 is "$(ls "$work/cores" | wc -l)" 2 "none unless asked for"
-timeout -k 1 30 "$vauban" run --core "$work/cores" perl -e 'my $x = "a" x 50_000_000; kill 6, $$' >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run --core "$work/cores" perl -e 'my $x = "a" x 50_000_000; kill 6, $$' >/dev/null 2>&1
 ok "a large one is complete" eval 'readelf -lW "$work"/cores/core.perl.1 2>&1 | awk "/LOAD/ { n++ } /Error|past/ { bad = 1 } END { exit bad || n < 5 }" && [ "$(stat -c %s "$work"/cores/core.perl.1)" -gt 50000000 ]'
 finish

@@ -19,8 +19,8 @@ if [ "$(id -u)" = 0 ]; then
 	as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env XDG_RUNTIME_DIR="$other/run" XDG_CACHE_HOME="$other/cache")
 	vauban=$other/$(basename "$vauban")
 	works "as an unprivileged user" "${as_nobody[@]}"
-	tender_root=$("${as_nobody[@]}" "$vauban" run -d --name n sleep 1000 >/dev/null && sleep 0.3 && "${as_nobody[@]}" "$vauban" inspect n | jq .lockdown.seccomp)
-	is "$tender_root" true "locked down as well"
+	"${as_nobody[@]}" "$vauban" run -d --name n sleep 1000 >/dev/null
+	becomes true "locked down as well" eval '"${as_nobody[@]}" "$vauban" inspect n | jq .lockdown.seccomp'
 	"${as_nobody[@]}" "$vauban" rm -f n
 	is "$(ls "$other/run/vauban/cells")" "" "nothing is left"
 	if unshare --mount true 2>/dev/null && unshare --user --map-root-user true 2>/dev/null; then

@@ -52,6 +52,34 @@ eventually() { # eventually NAME COMMAND...: within a minute
 	result $? "$name" "never: $*"
 }
 
+becomes() { # becomes WANT NAME COMMAND...: its output within a minute
+	local want=$1 name=$2 end=$((SECONDS + 60)) got
+	shift 2
+	while got=$("$@" 2>&1); [ "$got" != "$want" ] && [ $SECONDS -lt $end ]; do
+		sleep 0.05
+	done
+	is "$got" "$want" "$name"
+}
+
+shown() { # shown PATTERN FILE
+	grep -qs -- "$1" "$2"
+}
+
+runs() { # runs CELL: its program does
+	[ "$(field "$1" .state 2>/dev/null)" = running ]
+}
+
+asleep() { # asleep PID: a command of ours has come to its waiting
+	[[ "$(cat "/proc/$1/comm" 2>/dev/null) $(ps -o state= -p "$1")" == vauban*\ S* ]]
+}
+
+namespace() { # namespace VARIABLE: the process of a new network namespace, until the test ends or 10 minutes are over
+	unshare -n sleep 600 >/dev/null &
+	printf -v "$1" %s $!
+	disown $! # bash is not to report that it was killed
+	until_it eval '[ "$(readlink /proc/'$!'/ns/net)" != "$(readlink /proc/$$/ns/net)" ]'
+}
+
 field() { # field CELL FILTER: of inspect
 	"$vauban" inspect "$1" | jq -r "$2"
 }

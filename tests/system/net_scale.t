@@ -11,7 +11,6 @@ cleanup() {
 	[ -z "${switch:-}" ] || rm -rf "$switch"
 }
 trap cleanup EXIT
-shown() { grep -qs "$1" "$2"; }
 
 # --- connections ---
 
@@ -21,12 +20,7 @@ hold() { # hold COUNT HOST PORT: in the background until hold_end; when all are 
 	$client ./net hold "$2" "$3" "$1" <hold.in >hold.out 2>hold.err 8>&- &
 	holder=$!
 	exec 8>hold.in
-	local i
-	for ((i = 0; i < 600; i++)); do
-		shown holding hold.out && return
-		sleep 0.1
-	done
-	return 1
+	until_it shown holding hold.out
 }
 
 hold_end() { # hold_end NAME: every connection still answers
@@ -52,10 +46,13 @@ connections() { # connections WAY COUNT HOST PORT: to the cell named held
 	[ $(((after - before) / $2)) -lt 3500 ]
 	result $? "$1: a connection takes less than 3,500 bytes of the cell" "$before, then $after"
 	tender=$(field held .tender_pid)
-	sleep 9 # neighbours are known, nothing is unacknowledged
-	before=$(switches "$tender")
-	sleep 4
-	is "$(($(switches "$tender") - before))" 0 "$1: with $2 idle connections and a listener the cell does not wake up in 4 s"
+	woken() {
+		before=$(switches "$tender")
+		sleep 4
+		echo $(($(switches "$tender") - before))
+	}
+	sleep 5 # neighbours are known, nothing is unacknowledged
+	becomes 0 "$1: with $2 idle connections and a listener the cell does not wake up in 4 s" woken
 	hold_end "$1: all $2 connections still answer"
 	is "$(field held .state)" running "$1: the cell runs on"
 	"$vauban" rm -f held >/dev/null
@@ -63,11 +60,9 @@ connections() { # connections WAY COUNT HOST PORT: to the cell named held
 
 client=
 if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
-	unshare -n sleep 300 >/dev/null &
-	pids+=($!)
-	disown $! # bash is not to report that it was killed
-	client="nsenter -t $! -n"
-	sleep 0.3
+	namespace of
+	pids+=($of)
+	client="nsenter -t $of -n"
 	# What the host says on its own would wake up the cell: IPv6, and asking whether its neighbour is still there.
 	$client sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null
 	if $client ip link set lo up && $client ip tuntap add dev tap0 mode tap vnet_hdr && $client ip address add 10.76.2.1/24 dev tap0 &&
@@ -80,11 +75,11 @@ if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
 else
 	skip "connections over a tap" "needs root and network namespaces"
 fi
-client=
-for ((port = 21000; port < 21100; port++)); do
+port=21000
+for ((; ${#client} == 0 && port < 21100; port++)); do # without a namespace of its own: one that nobody has
 	(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
 done
-"$vauban" run -d --name held -m 64M -p "127.0.0.1:$port:80" ./net serve 80 >/dev/null
+$client "$vauban" run -d --name held -m 64M -p "127.0.0.1:$port:80" ./net serve 80 >/dev/null
 connections "user network" 2000 127.0.0.1 $port
 
 # --- cells ---

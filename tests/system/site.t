@@ -14,26 +14,22 @@ cd "$work" || exit 1
 mv "$here/peers" .
 mkdir native
 folder=$work/native # in the cells it is the site's
-v() { timeout -s KILL 60 "$vauban" "$@"; }
+v() { timeout -s KILL 200 "$vauban" "$@"; }
 cell() { # cell [OPTIONS] -- ROLE...: one of the site
 	local options=()
 	while [ "$1" != -- ]; do options+=("$1"); shift; done
 	shift
 	v run -w / "${options[@]}" --site "site:$folder" ./peers "$folder" "$@"
 }
-shown() { grep -qs "$1" "$2"; }
 held() { # held OUTPUT [OPTIONS] -- TYPE NAME [MODE]: in the background, once it says so. Its monitor is $!
-	local out=$1 options=() i
+	local out=$1 options=()
 	shift
 	while [ "$1" != -- ]; do options+=("$1"); shift; done
 	shift
 	rm -f "$out"
 	"$vauban" run -w / "${options[@]}" --site "site:$folder" ./peers "$folder" hold "$@" >"$out" 2>"$out.err" &
 	pids+=($!)
-	for ((i = 0; i < 200; i++)); do
-		shown held "$out" && return
-		sleep 0.05
-	done
+	until_it shown held "$out" && return
 	echo "# $out: $(cat "$out" "$out.err")"
 }
 end() { # end PID: killed
@@ -101,7 +97,7 @@ for victim in tender monitor; do
 	wait $watcher
 	like "$(tail -1 "$victim")" '^end (0 ok|-1 Connection reset by peer)$' "$victim killed: the other side sees the end"
 	is "$(ls site/names)" "${work//\//=}=native=mortal" "$victim killed: the name stays"
-	is "$(timeout 20 "$vauban" run --site "site:$folder" ./peers "$folder" hold s mortal)" "bind EADDRINUSE" "$victim killed: it can't be bound"
+	is "$(v run --site "site:$folder" ./peers "$folder" hold s mortal)" "bind EADDRINUSE" "$victim killed: it can't be bound"
 	is "$(cell -- try s mortal)" "connect ECONNREFUSED
 unlink ok" "$victim killed: it refuses, and goes"
 	held h4 -- s mortal 777
@@ -120,7 +116,9 @@ for ((i = 0; i < 12; i++)); do
 	pids+=($!)
 	"$vauban" run --name "n$i" --site "site:$folder" ./peers "$folder" mesh 1 2 100000 >/dev/null 2>&1 &
 	pids+=($!)
-	sleep "0.$((RANDOM % 8 + 2))"
+	until_it runs "m$i"
+	until_it runs "n$i"
+	sleep "0.$((RANDOM % 8))"
 	which=$((RANDOM % 2)) cell=$([ $((RANDOM % 2)) = 0 ] && echo m$i || echo n$i)
 	pid=$(field "$cell" "$([ $which = 0 ] && echo .monitor_pid || echo .tender_pid)" 2>/dev/null)
 	[ -n "$pid" ] && [ "$pid" != null ] && kill -9 "$pid"
@@ -147,7 +145,7 @@ like "$(cat "$XDG_RUNTIME_DIR"/vauban/cells/passer/log)" "can't be passed to ano
 held h6 -- s busy 777
 "$vauban" run --name flooder --site "site:$folder" ./peers "$folder" flood busy 2000 >/dev/null 2>&1 & # nobody reads the echo
 pids+=($!)
-sleep 1
+until_it eval '[ "$(field flooder .site.bytes_sent)" -gt 100000 ]'
 held h7 -- s calm 777
 ok "another connection goes on beside a flood" cell -- pingpong s calm 1000
 is "$(field flooder .state)" running "the flood stopped for want of room"
@@ -172,7 +170,7 @@ rm -f site/names/* site/sockets/*
 # --- many ---
 cells=26
 for ((i = 0; i < cells; i++)); do
-	timeout -s KILL 100 "$vauban" run -m 32M --site "site:$folder" ./peers "$folder" mesh $i $cells 10 >mesh.$i 2>&1 &
+	timeout -s KILL 250 "$vauban" run -m 32M --site "site:$folder" ./peers "$folder" mesh $i $cells 10 >mesh.$i 2>&1 &
 done
 wait
 is "$(cat mesh.* | sort -n | grep -c 'wrong 0, missing 0')" $cells "$cells cells, all to all, streams and datagrams"
@@ -247,8 +245,8 @@ if command -v socat >/dev/null; then
 	"$vauban" run --site site4 socat UNIX-LISTEN:/tmp/stream PIPE >/dev/null 2>err &
 	pids+=($!)
 	eventually "socat listens" test -L "site4/names/=tmp=stream"
-	sleep 0.5
-	is "$(echo there and back | v run --site site4 socat -t 5 STDIO UNIX-CONNECT:/tmp/stream)" "there and back" "socat to socat, a stream"
+	there_and_back() { echo there and back | v run --site site4 socat -t 60 STDIO UNIX-CONNECT:/tmp/stream 2>/dev/null; }
+	becomes "there and back" "socat to socat, a stream" there_and_back # once it listens
 else
 	skip "socat" "needs socat"
 fi

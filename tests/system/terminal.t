@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 on_terminal() { # on_terminal COMMAND: its output, run on a terminal
-	timeout -k 2 20 script -qec "$1" /dev/null </dev/null | tr -d '\r'
+	timeout -k 2 100 script -qec "$1" /dev/null </dev/null | tr -d '\r'
 }
 
 for program in tty stty; do
@@ -22,7 +22,7 @@ is "$("$vauban" logs "$cell" | tr -d '\r')" terminal "-d -t"
 # ^C and ^Z, typed by a program that owns the other end.
 cat >type.py <<'P'
 import os, pty, signal, sys, time
-def until(fd, text, seconds=10):
+def until(fd, text, seconds=60):
     got, end = b"", time.time() + seconds
     os.set_blocking(fd, False)
     while text not in got and time.time() < end:
@@ -48,7 +48,7 @@ else:
     _, status = os.waitpid(pid, 0)
     print("signal", os.WTERMSIG(status) if os.WIFSIGNALED(status) else "none")
 P
-is "$(timeout -k 2 20 /usr/bin/python3 type.py "$vauban" c 2>&1)" "signal 2" "^C"
-is "$(timeout -k 2 20 /usr/bin/python3 type.py "$vauban" z 2>&1)" $'stopped True\nsignal 15' "^Z stops, and it goes on"
+is "$(timeout -k 2 100 /usr/bin/python3 type.py "$vauban" c 2>&1)" "signal 2" "^C"
+is "$(timeout -k 2 100 /usr/bin/python3 type.py "$vauban" z 2>&1)" $'stopped True\nsignal 15' "^Z stops, and it goes on"
 is "$(records)" 0 "nothing is left"
 finish

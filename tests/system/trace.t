@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trace() { timeout -k 1 30 "$vauban" trace "$@"; }
+trace() { timeout -k 1 100 "$vauban" trace "$@"; }
 
 out=$(trace -o "$work/t" -- /bin/cat /etc/hostname /nonexistent 2>/dev/null)
 is $? 1 "the program's status"
@@ -30,9 +30,18 @@ like "$(trace -- perl -e 'print STDERR ""; open F, "<", "/tmp/\x1b[2J\n"' 2>&1)"
 
 "$vauban" run -d --name traced perl -e 'for (;;) { open F, "<", "/etc/passwd"; close F; select undef, undef, undef, 0.02 }' >/dev/null
 eventually "a cell runs" eval '[ "$(field traced .state)" = running ]'
-timeout 2 "$vauban" trace -e openat -o "$work/a" traced
+trace_until() { # trace_until COMMAND...: a trace of the cell, ended once the command succeeds
+	"$vauban" trace "${options[@]}" -o "$work/a" traced &
+	until_it "$@"
+	kill $!
+	wait $!
+}
+options=(-e openat)
+trace_until shown 'openat.*passwd.*= 3' "$work/a"
 like "$(cat "$work/a")" 'openat\(AT_FDCWD, "/etc/passwd", O_RDONLY\|O_CLOEXEC.*\) = 3' "attached to a running cell"
-timeout 2 "$vauban" trace -o "$work/a" traced
+rm "$work/a"
+options=()
+trace_until test -s "$work/a"
 ok "and again after detaching" test -s "$work/a"
 "$vauban" kill traced
 eventually "it can be removed" "$vauban" rm traced

@@ -27,7 +27,7 @@ check() { # check NAME COMMAND...
 cell() { # cell HOSTDIR:DIR[:ro] PROGRAM ARGS...
 	local volume=$1
 	shift
-	timeout 60 "$vauban" run -v "$volume" "$@" 2>err </dev/null
+	timeout 200 "$vauban" run -v "$volume" "$@" 2>err </dev/null
 }
 says() { [ "$("${@:2}")" = "$1" ]; }
 refused() { # refused TEXT COMMAND...: it fails and says the text
@@ -76,7 +76,7 @@ if mkdir small && mount -t tmpfs -o size=1M tmpfs small 2>/dev/null; then
 fi
 
 mkfifo control
-timeout 20 "$vauban" run -i -v "$work/vol:/data" /usr/bin/python3 -c '
+timeout 200 "$vauban" run -i -v "$work/vol:/data" /usr/bin/python3 -c '
 import os, sys
 f = open("/data/f")
 for line in sys.stdin:
@@ -86,7 +86,7 @@ for line in sys.stdin:
 exec 9>control
 step() { # step N: the Nth answer
 	echo >&9
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		[ "$(wc -l <answers)" -ge "$1" ] && break
 		sleep 0.05
 	done

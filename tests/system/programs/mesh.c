@@ -1,6 +1,7 @@
 /* One of many hosts on a network: mesh NUMBER COUNT. Has the address 10.9.0.NUMBER, answers everyone who connects with its number,
  * and when its input ends asks hosts 1 to COUNT, itself among them, for theirs. Says "up", then "COUNT answered". */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,16 @@ static void *serve(void *arg)
 static void ask(int number)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = {htonl(0x0a090000u + (unsigned)number)}};
-	int answer = 0, fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) || recv(fd, &answer, sizeof(answer), MSG_WAITALL) != sizeof(answer))
+	int answer = 0, fd, error = 0;
+	for (int i = 0; i < 30; i++) { /* who is slow to say where it is, on a loaded machine, is asked again */
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		error = connect(fd, (struct sockaddr *)&to, sizeof(to)) ? errno : 0;
+		if (error != EHOSTUNREACH)
+			break;
+		close(fd);
+	}
+	errno = error;
+	if (error || recv(fd, &answer, sizeof(answer), MSG_WAITALL) != sizeof(answer))
 		die("ask");
 	if (answer != number) {
 		fprintf(stderr, "host %d says that it is %d\n", number, answer);
