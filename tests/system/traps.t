@@ -29,10 +29,12 @@ int main(int argc, char **argv)
 END
 gcc -O1 -static -no-pie "$work/trap.c" -o "$work/trap"
 address=$(nm "$work/trap" | awk '$3 == "the_trap" { sub(/^0+/, "", $1); print $1 }')
-out=$(timeout -k 1 30 "$vauban" run "$work/trap" 2>&1)
-is $? 133 "the status is that of SIGTRAP"
-like "$out" "booby trap hit at 0x$address: " "the log names the address"
-is "$(grep -c 'booby trap' <<<"$out")" 1 "once"
+timeout -k 1 30 "$vauban" run -d --name traps "$work/trap" >/dev/null 2>&1
+eventually "the program ends" eval '[ "$(field traps .state)" = exited ]'
+is "$(field traps .exit.status)" 133 "by SIGTRAP"
+like "$("$vauban" logs -a traps 2>&1)" "booby trap hit at 0x$address: " "the log names the address"
+is "$("$vauban" logs -a traps 2>&1 | grep -c 'booby trap')" 1 "once"
+"$vauban" rm traps >/dev/null 2>&1
 timeout -k 1 30 "$vauban" run -d --name traps "$work/trap" handler >/dev/null 2>&1
 eventually "a program that handles SIGTRAP goes on" eval '"$vauban" logs traps 2>/dev/null | grep -q "^went on$"'
 is "$(field traps .booby_traps)" 1 "inspect counts"
