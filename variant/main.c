@@ -8,7 +8,7 @@
 #include "host/file.h"
 #include "variant/commands.h"
 
-static const struct command *const commands[] = {&command_measure, &command_shuffle};
+static const struct command *const commands[] = {&command_measure, &command_shuffle, &command_demap};
 
 #define OPTION_HELP 1000
 
