@@ -1,12 +1,13 @@
 /* Times commands side by side: each round starts every command once, in turn, so that drifts of the machine hit all of
- * them alike. Usage: pair first|total ROUNDS 'NAME=COMMAND ARGS' ... ; words are split at spaces, no quoting.
- * first: start to first byte of standard output; total: start to exit. Prints one row a command: minimum and median in
+ * them alike. Usage: pair first|total|cpu ROUNDS 'NAME=COMMAND ARGS' ... ; words are split at spaces, no quoting.
+ * first: start to first byte of standard output; total: start to exit; cpu: time of processors, user and system. Prints one row a command: minimum and median in
  * microseconds, ratio of medians to the first command. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,7 +35,9 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double run(const struct command *c, int first_output)
+enum what { FIRST, TOTAL, CPU };
+
+static double run(const struct command *c, enum what what)
 {
 	int out[2];
 	if (pipe2(out, O_CLOEXEC))
@@ -53,13 +56,16 @@ static double run(const struct command *c, int first_output)
 			first = now_us();
 	close(out[0]);
 	int status;
-	waitpid(pid, &status, 0);
+	struct rusage used;
+	wait4(pid, &status, 0, &used);
 	double end = now_us();
-	if (!WIFEXITED(status) || WEXITSTATUS(status) || (first_output && !first)) {
+	if (!WIFEXITED(status) || WEXITSTATUS(status) || (what == FIRST && !first)) {
 		fprintf(stderr, "pair: %s failed (status %x)\n", c->name, status);
 		exit(1);
 	}
-	return (first_output ? first : end) - start;
+	if (what == CPU)
+		return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+	return (what == FIRST ? first : end) - start;
 }
 
 int main(int argc, char **argv)
@@ -67,10 +73,10 @@ int main(int argc, char **argv)
 	static struct command commands[MAX_COMMANDS];
 	int rounds = argc > 3 ? atoi(argv[2]) : 0, count = argc - 3;
 	if (rounds < 1 || rounds > MAX_ROUNDS || count > MAX_COMMANDS) {
-		fprintf(stderr, "usage: pair first|total ROUNDS 'NAME=COMMAND ARGS' ...\n");
+		fprintf(stderr, "usage: pair first|total|cpu ROUNDS 'NAME=COMMAND ARGS' ...\n");
 		return 2;
 	}
-	int first_output = !strcmp(argv[1], "first");
+	enum what what = !strcmp(argv[1], "first") ? FIRST : !strcmp(argv[1], "cpu") ? CPU : TOTAL;
 	for (int i = 0; i < count; i++) {
 		struct command *c = &commands[i];
 		c->name = argv[3 + i];
@@ -84,7 +90,7 @@ int main(int argc, char **argv)
 	}
 	for (int r = -1; r < rounds; r++) /* one round to warm up */
 		for (int i = 0; i < count; i++) {
-			double us = run(&commands[i], first_output);
+			double us = run(&commands[i], what);
 			if (r >= 0)
 				commands[i].us[r] = us;
 		}

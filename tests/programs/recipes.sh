@@ -1,7 +1,7 @@
 # How each program of tests/programs/run and bench/variants.sh is configured, built and checked; sourced. Functions named PROGRAM_STEP run in
 # a copy of the source package, with the compiler command in $cc and its flags in $flags:
 #   configure   once a compiler and level; the tree is copied for each seed
-#   build       leaves what binaries_of PROGRAM names
+#   build       ($targets of it: bench/variants.sh) leaves what binaries_of PROGRAM names
 #   check       runs the program's own test suite; its output must be that of the plain build: one line a test or summary, no times
 recipes=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 programs=(lua zlib bzip2 coreutils lighttpd nginx redis sqlite openssl)
@@ -74,15 +74,15 @@ zlib_configure() {
 	CC=$cc CFLAGS=$flags ./configure $([ -z "$libc" ] || echo --static)
 }
 zlib_build() {
-	make CC="$cc" LDSHARED="$cc -shared -Wl,-soname,libz.so.1,--version-script,zlib.map" CPP="$cc -E" ${libc:+LDFLAGS=-static}
+	make ${targets:-} CC="$cc" LDSHARED="$cc -shared -Wl,-soname,libz.so.1,--version-script,zlib.map" CPP="$cc -E" ${libc:+LDFLAGS=-static}
 }
 zlib_check() {
-	make CC="$cc" test 2>&1 | grep 'zlib test\|inflate\|uncompress\|gz' | grep -v "^$cc"
+	make CC="$cc" test >check.log 2>&1 || return
+	grep 'zlib.*test\|^inflate\|^large\|^after\|^uncompress\|^gz' check.log
 	./minigzip <zlib.h | gzip -dc | cmp - zlib.h || return
 	cat ./*.c | gzip -9 | ./minigzip -d | cksum
 	cat ./*.c | ./minigzip -1 | cksum
 	cat ./*.c | ./minigzip | cksum
-	[ "$(make CC="$cc" test 2>&1 | grep -c 'zlib.*test OK')" -ge 1 ]
 }
 
 bzip2_configure() { :; }
@@ -101,7 +101,7 @@ coreutils_configure() {
 		${libc:+LDFLAGS=-static}
 }
 coreutils_build() {
-	make CC="$cc" CFLAGS="$flags" SUBDIRS=.
+	make CC="$cc" CFLAGS="$flags" SUBDIRS=. ${targets:-}
 }
 coreutils_check() { # of about 600 tests those that need neither long nor root nor much memory
 	make check CC="$cc" CFLAGS="$flags" SUBDIRS=. TESTS="$(ls tests/misc/{base64,basename,basenc,cksum,comm,csplit,cut,date,dirname,echo,env,expand,expr,factor,fmt,fold,head,join,md5sum,nl,numfmt,od,paste,printf,seq,sha*sum,shuf,sort,split,stat-fmt,sum,tac,tail,test,tr,tsort,unexpand,uniq,wc}[-.]* 2>/dev/null |
@@ -153,10 +153,11 @@ redis_check() {
 }
 
 sqlite_configure() {
-	./configure --quiet CC="$cc" CFLAGS="$flags" --with-tcl=/usr/lib/x86_64-linux-gnu/tcl8.6 --disable-readline && make BCC=gcc sqlite3.c
+	./configure --quiet CC="$cc" CFLAGS="$flags" --with-tcl=/usr/lib/x86_64-linux-gnu/tcl8.6 --disable-readline \
+		${static:+--disable-shared} && make BCC=gcc sqlite3.c
 }
 sqlite_build() {
-	make BCC=gcc CC="$cc" CFLAGS="$flags -DSQLITE_OS_UNIX=1" testfixture sqlite3
+	make BCC=gcc CC="$cc" CFLAGS="$flags -DSQLITE_OS_UNIX=1" ${targets:-testfixture sqlite3}
 }
 sqlite_check() { # its suite refuses to run as root
 	mkdir -p check && (
@@ -179,7 +180,8 @@ openssl_configure() {
 		no-srp no-gost no-camellia no-aria no-seed no-idea no-sm2 no-sm3 no-sm4 no-whirlpool no-cast no-rc2 no-bf
 }
 openssl_build() {
-	make CC="$cc" ${OPENSSL_ONLY:+build_generated} ${OPENSSL_ONLY:-build_sw}
+	make build_generated
+	make CC="$cc" ${targets:-build_sw}
 }
 openssl_check() { # of 200 tests those that exercise code rather than configurations of TLS
 	make run_tests TESTS="test_internal_* test_lhash test_stack test_params* test_bn test_exp test_ec test_ecdsa test_dh test_dsa \
