@@ -4,20 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 vauban_image=${VAUBAN_IMAGE:-$(dirname "$vauban")/vauban-image}
 busybox=$(command -v busybox) || { echo "1..0 # SKIP needs busybox"; exit 0; }
-v() { # a cell that hangs is a failure of the test, status 137
-	timeout -s KILL 200 "$vauban" "$@"
-}
-# bad STATUS PATTERN NAME COMMAND...: the status, and one line of error that matches
-bad() {
-	local want=$1 pattern=$2 name=$3 out status
-	shift 3
-	out=$("$@" 2>&1 >/dev/null </dev/null)
-	status=$?
-	[ $status = "$want" ] && grep -qE -- "$pattern" <<<"$out" && [ "$(wc -l <<<"$out")" = 1 ]
-	result $? "$name" "status $status, wanted $want
-pattern: $pattern
-$out"
-}
 
 # tally NAME ALLOWED COUNT COMMAND...: the command runs COUNT times (its number is $i); "status: message" must match ALLOWED
 tally() {

@@ -4,9 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 busybox=$(command -v busybox) || { echo "1..0 # SKIP needs busybox"; exit 0; }
 python=/usr/bin/python3
-v() {
-	timeout -s KILL 200 "$vauban" "$@"
-}
 v run "$busybox" true # makes its image
 v run perl -e 1
 v run /bin/sleep 0
@@ -220,14 +217,14 @@ exec 7>&-
 wait $!
 is "$(cat out)" $'open\nx\nnot there\nnor here' "a volume's folder is removed"
 "$(dirname "$vauban")/vauban-image" build -o cut.img --program "$busybox" >/dev/null
-v run ./cut.img sh -c 'echo open; read line' <on >out 2>&1 &
+v run ./cut.img sh -c 'echo open; read line' <on >cut 2>&1 &
 exec 7>on
-until_it shown open out
+until_it shown open cut
 truncate -s 8192 cut.img
 exec 7>&-
 wait $!
 is $? 137 "an image that shrinks kills the cell"
-like "$(cat out)" 'image file was cut short' "and this is said"
+like "$(cat cut)" 'image file was cut short' "and this is said"
 for verb in ps "run -d --name lost"; do
 	v $verb $([ "$verb" = ps ] || echo "$busybox true") >/dev/full 2>err
 	is $?:"$(grep -c 'No space left' err)" 1:1 "$verb: output that can't be written"

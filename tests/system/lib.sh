@@ -18,6 +18,22 @@ skip() { # skip NAME REASON
 	echo "ok $count - $1 # SKIP $2"
 }
 
+in_ns=() # what v runs vauban by: a namespace
+v() { # v ARGUMENT...: a cell that hangs is a failure of the test, status 137
+	timeout -s KILL 200 "${in_ns[@]}" "$vauban" "$@"
+}
+
+bad() { # bad STATUS PATTERN NAME COMMAND...: the status, and one line of error that matches
+	local want=$1 pattern=$2 name=$3 out status
+	shift 3
+	out=$("$@" 2>&1 >/dev/null </dev/null)
+	status=$?
+	[ $status = "$want" ] && grep -qE -- "$pattern" <<<"$out" && [ "$(wc -l <<<"$out")" = 1 ]
+	result $? "$name" "status $status, wanted $want
+pattern: $pattern
+$out"
+}
+
 is() { # is GOT WANT NAME
 	[ "$1" = "$2" ]
 	result $? "$3" "got:  $1

@@ -4,20 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 python=/usr/bin/python3
-v() { # a cell that hangs is a failure of the test, status 137
-	timeout -s KILL 200 "${in_ns[@]}" "$vauban" "$@"
-}
-in_ns=()
-bad() { # bad STATUS PATTERN NAME COMMAND...: the status, and one line of error that matches
-	local want=$1 pattern=$2 name=$3 out status
-	shift 3
-	out=$("$@" 2>&1 >/dev/null </dev/null)
-	status=$?
-	[ $status = "$want" ] && grep -qE -- "$pattern" <<<"$out" && [ "$(wc -l <<<"$out")" = 1 ]
-	result $? "$name" "status $status, wanted $want
-pattern: $pattern
-$out"
-}
 true=/usr/bin/true cat=/usr/bin/cat
 logged() { # logged CELL PATTERN
 	"$vauban" logs -a "$1" 2>&1 | grep -qE -- "$2"

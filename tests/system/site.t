@@ -14,7 +14,6 @@ cd "$work" || exit 1
 mv "$here/peers" .
 mkdir native
 folder=$work/native # in the cells it is the site's
-v() { timeout -s KILL 200 "$vauban" "$@"; }
 cell() { # cell [OPTIONS] -- ROLE...: one of the site
 	local options=()
 	while [ "$1" != -- ]; do options+=("$1"); shift; done
