@@ -110,6 +110,8 @@ static void test_blocks(void)
 	/* Landing pads: the table of call sites is sorted by address. */
 	const char *lsda = FUNCTION("f", "\t.cfi_lsda 0x1b,.LLSDA0\n\tje .L2\n\tret\n.L4:\n\tmovl $1, %eax\n\tret\n.L2:\n\tmovl $2, %eax\n\tret\n");
 	EACH_SEED(lsda, ONLY("--blocks"), strstr(out, ".L4:") < strstr(out, ".L2:"));
+	const char *files = FUNCTION("f", "\tje .L2\n\tret\n.L4:\n\t.file 2 \"b.h\"\n\t.loc 2 1\n\tret\n.L2:\n\t.loc 2 1\n\tret\n");
+	EACH_SEED(files, ONLY("--blocks"), strstr(out, ".file 2") < strstr(out, ".loc 2"));
 	/* What may fall off the end stays last. */
 	const char *open = FUNCTION("f", "\tje .L2\n\tret\n.L4:\n\tret\n.L2:\n\tcall abort@PLT\n");
 	EACH_SEED(open, ONLY("--blocks"), strstr(out, ".L4:") < strstr(out, ".L2:"));

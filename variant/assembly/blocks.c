@@ -161,6 +161,18 @@ static void drop_alignment(struct unit *u, const struct part *p)
 	}
 }
 
+/* Files are numbered where they are first used, which may come later now: they go in front of the function. */
+static void hoist_files(struct unit *u, const struct part *p)
+{
+	for (uint32_t i = p->label + 1; i < p->end; i++) {
+		struct statement *st = &u->statements[i];
+		if (st->kind != STATEMENT_DIRECTIVE || !slice_is(st->name, ".file"))
+			continue;
+		st->deleted = true;
+		statement_insert(u, &u->statements[p->label], st->text);
+	}
+}
+
 static void shuffle_part(struct unit *u, struct part *p)
 {
 	unsigned count, order[4096];
@@ -179,6 +191,7 @@ static void shuffle_part(struct unit *u, struct part *p)
 	for (unsigned c = 0; c < count && c < VB_ARRAY_LEN(order); c++)
 		order[c] = c;
 	if (blocks) {
+		hoist_files(u, p);
 		if (p->cfi)
 			flatten_cfi(u, p, chunks, count);
 		part_random(p, "blocks", &r);
