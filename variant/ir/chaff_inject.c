@@ -21,6 +21,8 @@
 #include "variant/ir/ir.h"
 #include "variant/options.h"
 
+#define GAP_BYTES 16
+
 struct injector {
 	struct ir *ir;
 	LLVMBuilderRef at;
@@ -50,6 +52,16 @@ static LLVMValueRef marked(
 	LLVMValueRef callee =
 		LLVMGetInlineAsm(type, assembly, (size_t)length, constraints, strlen(constraints), 1, 0, LLVMInlineAsmDialectATT, 0);
 	return LLVMBuildCall2(in->at, type, callee, arguments, count, "");
+}
+
+/* A number that is made here: the compiler would make it in front of loops, where the proof can't see it and the program pays for it. */
+static LLVMValueRef fixed(struct injector *in, uint64_t n)
+{
+	static const char text[] = "movabsq $1, $0", constraints[] = "=r,i,~{dirflag},~{fpsr},~{flags}";
+	LLVMTypeRef type = LLVMFunctionType(in->i64, &in->i64, 1, 0);
+	LLVMValueRef value = number(in, n);
+	LLVMValueRef callee = LLVMGetInlineAsm(type, text, sizeof(text) - 1, constraints, sizeof(constraints) - 1, 1, 0, LLVMInlineAsmDialectATT, 0);
+	return LLVMBuildCall2(in->at, type, callee, &value, 1, "");
 }
 
 static LLVMValueRef element(struct injector *in, LLVMValueRef base, LLVMValueRef index)
@@ -114,7 +126,7 @@ static void overflow(struct injector *in, LLVMValueRef memory, LLVMValueRef w)
 {
 	const struct chaff_bug *b = in->bug;
 	unsigned bits = (unsigned)__builtin_ctz(b->size);
-	LLVMValueRef much = LLVMBuildLShr(in->at, LLVMBuildMul(in->at, w, number(in, b->multiplier | 1), ""), number(in, 64 - bits), "");
+	LLVMValueRef much = LLVMBuildLShr(in->at, LLVMBuildMul(in->at, w, fixed(in, b->multiplier | 1), ""), number(in, 64 - bits), "");
 	if (b->copy == CHAFF_INDEX) {
 		LLVMValueRef byte = LLVMBuildTrunc(in->at, LLVMBuildLShr(in->at, w, number(in, b->rotate), ""), in->i8, "");
 		store(in, byte, element(in, memory, much));
@@ -140,12 +152,12 @@ static LLVMValueRef constrain(struct injector *in, LLVMValueRef p)
 	LLVMBuilderRef at = in->at;
 	switch (b->constraint) {
 	case CHAFF_SCALED:
-		p = LLVMBuildMul(at, LLVMBuildAnd(at, p, number(in, UINT32_MAX), ""), number(in, b->scale), "");
-		return LLVMBuildAdd(at, p, number(in, b->constant), "");
+		p = LLVMBuildMul(at, LLVMBuildAnd(at, p, number(in, UINT32_MAX), ""), fixed(in, b->scale), "");
+		return LLVMBuildAdd(at, p, fixed(in, b->constant), "");
 	case CHAFF_SHIFTED:
-		return LLVMBuildAdd(at, LLVMBuildLShr(at, p, number(in, 2), ""), number(in, 1ull << 63), "");
+		return LLVMBuildAdd(at, LLVMBuildLShr(at, p, number(in, 2), ""), fixed(in, 1ull << 63), "");
 	default:
-		return LLVMBuildOr(at, LLVMBuildAnd(at, p, number(in, ~(1ull << 62)), ""), number(in, 1ull << 63), "");
+		return LLVMBuildOr(at, LLVMBuildAnd(at, p, fixed(in, ~(1ull << 62)), ""), fixed(in, 1ull << 63), "");
 	}
 }
 
@@ -186,25 +198,26 @@ static void hit_heap(struct injector *in, LLVMValueRef w)
 	LLVMBuildBr(in->at, in->tail);
 }
 
-static void hit_stack(struct injector *in, LLVMValueRef w, LLVMValueRef object, LLVMTypeRef type)
+static void hit_stack(struct injector *in, LLVMValueRef w, LLVMValueRef object)
 {
 	LLVMTypeRef both[2] = {in->ptr, in->i64};
-	LLVMValueRef arguments[2] = {object, w};
+	LLVMValueRef arguments[2] = {element(in, object, number(in, GAP_BYTES)), w};
 	unsigned kind = LLVMGetEnumAttributeKindForName("elementtype", 11);
 	LLVMValueRef out = marked(in, CHAFF_HIT, "leaq $2, $0", "=&r,=r,*m,1,~{memory},~{dirflag},~{fpsr},~{flags}",
 		LLVMStructTypeInContext(in->ir->context, both, 2, 0), arguments, 2);
-	LLVMAddCallSiteAttribute(out, 1, LLVMCreateTypeAttribute(in->ir->context, kind, type));
+	LLVMAddCallSiteAttribute(out, 1, LLVMCreateTypeAttribute(in->ir->context, kind, LLVMArrayType2(in->i8, in->bug->size)));
 	payload(in, LLVMBuildExtractValue(in->at, out, 0, ""), LLVMBuildExtractValue(in->at, out, 1, ""));
 	LLVMBuildBr(in->at, in->tail);
 }
 
-/* The object on the stack. No lifetime markers: it shares its place with nothing. */
-static LLVMValueRef reserve(struct injector *in, LLVMTypeRef *ret_type)
+/* The object on the stack. No lifetime markers: it shares its place with nothing. A gap in front of it, so that pointers behind the
+ * end of an object of the program don't look as if they pointed into it. */
+static LLVMValueRef reserve(struct injector *in)
 {
-	LLVMTypeRef parts[2] = {LLVMArrayType2(in->i8, in->bug->buffer), LLVMArrayType2(in->i8, in->bug->size - in->bug->buffer)};
-	*ret_type = LLVMStructTypeInContext(in->ir->context, parts, 2, 0);
+	const struct chaff_bug *b = in->bug;
+	LLVMTypeRef parts[3] = {LLVMArrayType2(in->i8, GAP_BYTES), LLVMArrayType2(in->i8, b->buffer), LLVMArrayType2(in->i8, b->size - b->buffer)};
 	LLVMPositionBuilderBefore(in->at, LLVMGetFirstInstruction(LLVMGetEntryBasicBlock(in->function)));
-	LLVMValueRef object = LLVMBuildAlloca(in->at, *ret_type, "");
+	LLVMValueRef object = LLVMBuildAlloca(in->at, LLVMStructTypeInContext(in->ir->context, parts, 3, 0), "");
 	LLVMSetAlignment(object, 16);
 	return object;
 }
@@ -212,8 +225,7 @@ static LLVMValueRef reserve(struct injector *in, LLVMTypeRef *ret_type)
 static void inject(struct injector *in, LLVMValueRef place)
 {
 	const struct chaff_bug *b = in->bug;
-	LLVMTypeRef type = NULL;
-	LLVMValueRef object = b->storage == CHAFF_STACK ? reserve(in, &type) : NULL, p = LLVMGetOperand(place, 0);
+	LLVMValueRef object = b->storage == CHAFF_STACK ? reserve(in) : NULL, p = LLVMGetOperand(place, 0);
 	LLVMBasicBlockRef head = split_after(in, place);
 	LLVMPositionBuilderBefore(in->at, LLVMGetFirstInstruction(in->tail));
 	marked(in, CHAFF_END, "", "~{memory},~{dirflag},~{fpsr},~{flags}", in->void_type, NULL, 0);
@@ -227,7 +239,7 @@ static void inject(struct injector *in, LLVMValueRef place)
 	}
 	LLVMValueRef w = load(in, in->i64, window);
 	if (object)
-		hit_stack(in, w, object, type);
+		hit_stack(in, w, object);
 	else
 		hit_heap(in, w);
 }
