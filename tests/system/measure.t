@@ -64,7 +64,7 @@ is "$(mean address) $(mean symbol) $(mean anywhere) $(mean effect)" "100000 1000
 is "$(jq '.variants | length' out.json)" 5 "five variants"
 ok "shuffling leaves few at their address" [ "$(mean address)" -lt 20000 ]
 ok "and most relative to the symbol" [ "$(mean symbol)" -gt 70000 ]
-ok "in five variants are as many as in two, or fewer" jq -e '[.survivors[] | .in_at_least[1] >= .in_at_least[4] and .in_at_least[0] >= .in_at_least[1]] | all' out.json
+ok "in five variants are as many as in two, or fewer" jq -e '[.survivors | del(.places)[] | .in_at_least[1] >= .in_at_least[4] and .in_at_least[0] >= .in_at_least[1]] | all' out.json
 is "$(jq '.survivors.symbol.pairs[0][0]' out.json)" null "no variant is compared with itself"
 ok "text hardly grows by shuffling" jq -e '[.variants[].growth | fabs < 0.01] | all' out.json
 ok "functions that keep most gadgets" jq -e '.functions | length == 5 and .[0].survivors >= .[4].survivors' out.json

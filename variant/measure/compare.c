@@ -9,8 +9,9 @@
 #include "variant/binary.h"
 #include "variant/measure/gadgets.h"
 
-const char *const survival_names[SURVIVES_KINDS] = {"address", "symbol", "anywhere", "effect"};
-const char *const survival_titles[SURVIVES_KINDS] = {"at the same address", "relative to the symbol", "anywhere", "anywhere, NOPs apart"};
+const char *const survival_names[SURVIVES_KINDS] = {"address", "symbol", "anywhere", "effect", "places"};
+const char *const survival_titles[SURVIVES_KINDS] = {
+	"at the same address", "relative to the symbol", "anywhere", "anywhere, NOPs apart", "anywhere, each place"};
 
 /* Ascending, by digits of 16 bits. spare has room for as many. */
 static void sort_keys(uint64_t *keys, uint64_t *spare, size_t count)
@@ -34,12 +35,17 @@ static void sort_keys(uint64_t *keys, uint64_t *spare, size_t count)
 	}
 }
 
-static size_t drop_duplicates(uint64_t *keys, size_t count)
+/* times, unless NULL, gets how often each was there. */
+static size_t drop_duplicates(uint64_t *keys, size_t count, uint32_t *times)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < count; i++)
-		if (!kept || keys[kept - 1] != keys[i])
-			keys[kept++] = keys[i];
+	for (size_t i = 0, run; i < count; i += run) {
+		for (run = 1; i + run < count && keys[i + run] == keys[i]; run++)
+			;
+		if (times)
+			times[kept] = (uint32_t)run;
+		keys[kept++] = keys[i];
+	}
 	return kept;
 }
 
@@ -87,9 +93,10 @@ int survival_keys_init(struct survival_keys *keys, const struct binary *b, const
 	struct place place = {.binary = b};
 	memset(keys, 0, sizeof(*keys));
 	uint64_t *spare = malloc((g->count + 1) * sizeof(*spare));
-	for (unsigned kind = 0; kind < SURVIVES_KINDS; kind++) {
+	keys->places = malloc((g->count + 1) * sizeof(*keys->places));
+	for (unsigned kind = 0; kind < SURVIVES_PLACES; kind++) {
 		keys->at[kind] = malloc((g->count + 1) * sizeof(**keys->at));
-		if (!keys->at[kind] || !spare) {
+		if (!keys->at[kind] || !spare || !keys->places) {
 			free(spare);
 			survival_keys_release(keys);
 			return -ENOMEM;
@@ -106,12 +113,13 @@ int survival_keys_init(struct survival_keys *keys, const struct binary *b, const
 		if (gadget->effect)
 			keys->at[SURVIVES_EFFECT][counts[SURVIVES_EFFECT]++] = gadget->effect;
 	}
-	for (unsigned kind = 0; kind < SURVIVES_KINDS; kind++) {
+	for (unsigned kind = 0; kind < SURVIVES_PLACES; kind++) {
 		sort_keys(keys->at[kind], spare, counts[kind]);
-		keys->count[kind] = drop_duplicates(keys->at[kind], counts[kind]);
+		keys->count[kind] = drop_duplicates(keys->at[kind], counts[kind], kind == SURVIVES_ANYWHERE ? keys->places : NULL);
 		uint64_t *fitting = realloc(keys->at[kind], (keys->count[kind] + 1) * sizeof(*fitting));
 		keys->at[kind] = fitting ? fitting : keys->at[kind];
 	}
+	keys->count[SURVIVES_PLACES] = counts[SURVIVES_ANYWHERE];
 	free(spare);
 	return 0;
 }
@@ -120,16 +128,18 @@ void survival_keys_release(struct survival_keys *keys)
 {
 	for (unsigned kind = 0; kind < SURVIVES_KINDS; kind++)
 		free(keys->at[kind]);
+	free(keys->places);
 	memset(keys, 0, sizeof(*keys));
 }
 
 size_t survival_common(const struct survival_keys *a, const struct survival_keys *b, enum survival kind)
 {
-	const uint64_t *x = a->at[kind], *x_end = x + a->count[kind], *y = b->at[kind], *y_end = y + b->count[kind];
+	enum survival of = kind == SURVIVES_PLACES ? SURVIVES_ANYWHERE : kind;
+	const uint64_t *x = a->at[of], *x_end = x + a->count[of], *y = b->at[of], *y_end = y + b->count[of];
 	size_t common = 0;
 	while (x < x_end && y < y_end) {
 		uint64_t p = *x, q = *y;
-		common += p == q;
+		common += p != q ? 0 : kind == SURVIVES_PLACES ? a->places[x - a->at[of]] : 1;
 		x += p <= q;
 		y += q <= p;
 	}

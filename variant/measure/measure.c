@@ -85,11 +85,11 @@ static int compare_all(struct measurement *m, enum survival kind)
 	for (unsigned a = 0; a < n; a++) {
 		keys[a] = m->variants[a].keys;
 		s->mean_keys += (double)keys[a].count[kind] / n;
-		for (unsigned b = a; b < n; b++) {
+		for (unsigned b = 0; b < n; b++) {
+			if (a == b || !m->variants[a].keys.count[kind])
+				continue;
 			double common = (double)survival_common(&m->variants[a].keys, &m->variants[b].keys, kind);
-			double of_a = (double)m->variants[a].keys.count[kind], of_b = (double)m->variants[b].keys.count[kind];
-			s->fractions[a * n + b] = of_a > 0 ? common / of_a : 0;
-			s->fractions[b * n + a] = of_b > 0 ? common / of_b : 0;
+			s->fractions[a * n + b] = common / (double)m->variants[a].keys.count[kind];
 		}
 	}
 	for (unsigned a = 0; a < n; a++) {
@@ -102,7 +102,7 @@ static int compare_all(struct measurement *m, enum survival kind)
 			s->least = vb_min(s->least, f);
 		}
 	}
-	int r = survival_in_many(keys, n, kind, s->in_many);
+	int r = kind == SURVIVES_PLACES ? 0 : survival_in_many(keys, n, kind, s->in_many);
 	free(keys);
 	return r;
 }
@@ -251,7 +251,7 @@ static int measure_main(const struct command *self, int argc, char **argv)
 			for (q.plotted = 0; q.plotted < SURVIVES_KINDS && strcmp(optarg, survival_names[q.plotted]) != 0;)
 				q.plotted++;
 			if (q.plotted == SURVIVES_KINDS)
-				return command_usage(self, "--plotted is address, symbol, anywhere or effect, not \"%s\"", optarg);
+				return command_usage(self, "--plotted is address, symbol, anywhere, effect or places, not \"%s\"", optarg);
 			break;
 		case OPT_DEPTH:
 			if (parse_number(optarg, 2, GADGET_MAX_DEPTH, &number) < 0)
@@ -284,7 +284,7 @@ const struct command command_measure = {
 		"  --depth N           longest gadgets, in instructions with the terminator (5)\n"
 		"  --functions N       list the N functions with most survivors relative to them, of the first pair\n"
 		"  --plot FILE.svg     draw the survivors of each pair\n"
-		"  --plotted KIND      which: address, symbol (default), anywhere, effect\n"
+		"  --plotted KIND      which: address, symbol (default), anywhere, effect, places\n"
 		"  --list              print the gadgets of one file: address, instructions, bytes, length of the terminator\n"
 		"  --json              for programs\n"
 		"\n"

@@ -39,9 +39,9 @@ static void print_survivors(FILE *out, const struct measurement *m)
 	for (unsigned kind = 0; kind < SURVIVES_KINDS; kind++) {
 		const struct survivors *s = &m->survival[kind];
 		fprintf(out, "%-26s %9.4f%% %9.4f%% %9.4f%%", survival_titles[kind], 100 * s->mean, 100 * s->least, 100 * s->max);
-		if (m->count >= 3)
+		if (m->count >= 3 && kind != SURVIVES_PLACES)
 			fprintf(out, " %9.4f%%", percent((double)s->in_many[1], s->mean_keys));
-		if (m->count >= 5)
+		if (m->count >= 5 && kind != SURVIVES_PLACES)
 			fprintf(out, " %9.4f%%", percent((double)s->in_many[4], s->mean_keys));
 		fputc('\n', out);
 	}
@@ -82,7 +82,7 @@ static json_t *json_of_binary(const struct measured *v)
 static json_t *json_of_survival(const struct measurement *m, const struct survivors *s)
 {
 	json_t *in_many = json_array(), *matrix = json_array();
-	for (unsigned k = 0; k < m->count; k++)
+	for (unsigned k = 0; k < m->count && s != &m->survival[SURVIVES_PLACES]; k++)
 		json_array_append_new(in_many, json_integer((json_int_t)s->in_many[k]));
 	for (unsigned a = 0; a < m->count; a++) {
 		json_t *row = json_array();
