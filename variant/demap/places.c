@@ -126,8 +126,7 @@ static int load_binary(struct places *p, struct vb_error *err)
 	return r;
 }
 
-/* The map beside the binary, or in it; none is no error. */
-static int load_map(struct places *p, const char *path, bool needed, struct vb_error *err)
+int places_load_map(struct places *p, const struct binary *b, const char *path, bool needed, struct vb_error *err)
 {
 	size_t size;
 	int r = file_read(AT_FDCWD, path, MAX_MAP_BYTES, &p->map_bytes, &size);
@@ -135,9 +134,9 @@ static int load_map(struct places *p, const char *path, bool needed, struct vb_e
 		return places_decode(p, p->map_bytes, size, err);
 	if (r != -ENOENT || needed)
 		return vb_error_set(err, r, "can't read %s: %s", path, strerror(-r));
-	const struct binary_section *section = binary_section(&p->binary, VARIANT_MAP_SECTION);
+	const struct binary_section *section = binary_section(b, VARIANT_MAP_SECTION);
 	if (section && section->type != SHT_NOBITS)
-		return places_decode(p, (const char *)p->binary.bytes + section->offset, section->size, err);
+		return places_decode(p, (const char *)b->bytes + section->offset, section->size, err);
 	return 0;
 }
 
@@ -162,7 +161,7 @@ int places_load(const char *path, struct places *ret, struct vb_error *err)
 	else
 		memcpy(p->path, path, length + 1);
 	if (r == 0)
-		r = load_map(p, map, is_map, err);
+		r = places_load_map(p, &p->binary, map, is_map, err);
 	if (r < 0)
 		places_release(p);
 	return r;
@@ -208,6 +207,12 @@ const struct place *places_find(const struct places *p, uint64_t identity, const
 		return NULL;
 	const struct place *at = p->by_number[low];
 	return compare_key(&p->functions[at->function], at->number, identity, name, number) == 0 ? at : NULL;
+}
+
+int places_order(const struct places *a, const struct place *x, const struct places *b, const struct place *y)
+{
+	const struct place_function *f = &b->functions[y->function];
+	return compare_key(&a->functions[x->function], x->number, f->identity, f->name, y->number);
 }
 
 const struct place_function *places_function(const struct places *p, const char *name)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "variant/binary.h"
+#include "variant/demap/places.h"
 
 /* The functions, or objects, of one variant: by name, each name once. */
 struct items {
@@ -109,12 +110,13 @@ static void set_collisions(struct entropy *e, size_t equal, size_t pairs)
 	e->bits = pairs ? log2((double)pairs / (double)(equal ? equal : 1)) : 0;
 }
 
-static void compare_functions(const struct binary *variants, const struct items *lists, unsigned count, struct entropy ret[ENTROPIES])
+static void compare_functions(
+	const struct binary *const *variants, const struct items *lists, unsigned count, struct entropy ret[ENTROPIES])
 {
 	size_t pairs = 0, offsets = 0, distances = 0, distance_pairs = 0, sizes = 0;
 	for (unsigned a = 0; a < count; a++) {
 		for (unsigned b = a + 1; b < count; b++) {
-			uint64_t a_text = text_start(&variants[a]), b_text = text_start(&variants[b]);
+			uint64_t a_text = text_start(variants[a]), b_text = text_start(variants[b]);
 			for (size_t i = 0; i < lists[0].count; i++) {
 				const struct binary_symbol *x = lists[a].at[i], *y = lists[b].at[i];
 				pairs++;
@@ -132,7 +134,33 @@ static void compare_functions(const struct binary *variants, const struct items 
 	set_collisions(&ret[ENTROPY_FUNCTION_SIZE], sizes, pairs);
 }
 
-int entropy_estimate(const struct binary *variants, unsigned count, struct entropy ret[ENTROPIES])
+/* One variant with the next: maps are long, and there are samples enough. Instructions are compared by their distance from the function's first. */
+static void compare_instructions(const struct places *const *maps, unsigned count, struct entropy *ret)
+{
+	size_t pairs = 0, equal = 0;
+	for (unsigned v = 0; v + 1 < count; v++) {
+		const struct places *a = maps[v], *b = maps[v + 1];
+		uint64_t a_start = 0, b_start = 0;
+		for (size_t i = 0, k = 0; i < a->count && k < b->count;) {
+			const struct place *x = a->by_number[i], *y = b->by_number[k];
+			int order = places_order(a, x, b, y);
+			i += order <= 0;
+			k += order >= 0;
+			if (order != 0)
+				continue;
+			if (x->number == 0) {
+				a_start = x->address;
+				b_start = y->address;
+				continue;
+			}
+			pairs++;
+			equal += x->address - a_start == y->address - b_start;
+		}
+	}
+	set_collisions(ret, equal, pairs);
+}
+
+int entropy_estimate(const struct binary *const *variants, const struct places *const *maps, unsigned count, struct entropy ret[ENTROPIES])
 {
 	static const char counted[] = "log2(n!) of n that can trade places", collided[] = "collision entropy over pairs of variants";
 	static const struct entropy blank[ENTROPIES] = {
@@ -147,14 +175,15 @@ int entropy_estimate(const struct binary *variants, unsigned count, struct entro
 	int r = functions && objects ? 0 : -ENOMEM;
 	memcpy(ret, blank, sizeof(blank));
 	for (unsigned v = 0; v < count && r == 0; v++)
-		if ((r = collect(&variants[v], STT_FUNC, &functions[v])) == 0)
-			r = collect(&variants[v], STT_OBJECT, &objects[v]);
+		if ((r = collect(variants[v], STT_FUNC, &functions[v])) == 0)
+			r = collect(variants[v], STT_OBJECT, &objects[v]);
 	if (r == 0) {
 		keep_common(functions, count);
 		keep_common(objects, count);
 		set_order(&ret[ENTROPY_FUNCTION_ORDER], count_places(&functions[0]));
 		set_order(&ret[ENTROPY_DATA_ORDER], count_places(&objects[0]));
 		compare_functions(variants, functions, count, ret);
+		compare_instructions(maps, count, &ret[ENTROPY_INSTRUCTION_OFFSET]);
 	}
 	for (unsigned v = 0; v < count; v++) {
 		if (functions)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct binary;
+struct places;
 
 struct entropy {
 	const char *name, *title, *method; /* constant */
@@ -25,6 +26,6 @@ enum {
 };
 
 /* Functions are matched by name; names that stand for several functions are left out. -ENOMEM. */
-int entropy_estimate(const struct binary *variants, unsigned count, struct entropy ret[ENTROPIES]);
+int entropy_estimate(const struct binary *const *variants, const struct places *const *maps, unsigned count, struct entropy ret[ENTROPIES]);
 
 #endif

@@ -27,8 +27,14 @@ struct work {
 
 static int measure_one(struct measured *m, const char *path, unsigned depth, struct vb_error *err)
 {
+	char map[sizeof(m->map.path)];
 	int r = binary_load(path, &m->binary, err);
 	if (r < 0)
+		return r;
+	if (snprintf(map, sizeof(map), "%s.map", path) >= (int)sizeof(map))
+		return vb_error_set(err, -ENAMETOOLONG, "the name %.40s... is too long", path);
+	memcpy(m->map.path, map, sizeof(map));
+	if ((r = places_load_map(&m->map, &m->binary, map, false, err)) < 0)
 		return r;
 	if ((r = gadgets_find(&m->binary, depth, &m->gadgets, err)) < 0)
 		return r;
@@ -112,14 +118,16 @@ static int compare_variants(struct measurement *m)
 	int r = 0;
 	for (unsigned kind = 0; kind < SURVIVES_KINDS && r == 0; kind++)
 		r = compare_all(m, kind);
-	struct binary *binaries = malloc(m->count * sizeof(*binaries));
-	if (!binaries)
-		return -ENOMEM;
-	for (unsigned i = 0; i < m->count; i++)
-		binaries[i] = m->variants[i].binary;
+	const struct binary **binaries = malloc(m->count * sizeof(*binaries));
+	const struct places **maps = malloc(m->count * sizeof(*maps));
+	for (unsigned i = 0; i < m->count && binaries && maps; i++) {
+		binaries[i] = &m->variants[i].binary;
+		maps[i] = &m->variants[i].map;
+	}
 	if (r == 0)
-		r = entropy_estimate(binaries, m->count, m->entropy);
+		r = binaries && maps ? entropy_estimate(binaries, maps, m->count, m->entropy) : -ENOMEM;
 	free(binaries);
+	free(maps);
 	if (r == 0)
 		r = survival_places(&m->variants[0].binary, &m->variants[0].gadgets, &m->variants[1].keys, &m->places, &m->place_count);
 	return r;
@@ -129,6 +137,7 @@ static void measurement_release(struct measurement *m)
 {
 	for (unsigned i = 0; i < m->count + (m->plain != NULL); i++) {
 		binary_release(&m->variants[i].binary);
+		places_release(&m->variants[i].map);
 		gadgets_release(&m->variants[i].gadgets);
 		survival_keys_release(&m->variants[i].keys);
 	}

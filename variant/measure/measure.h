@@ -6,12 +6,14 @@
 #include <stdio.h>
 
 #include "variant/binary.h"
+#include "variant/demap/places.h"
 #include "variant/measure/compare.h"
 #include "variant/measure/entropy.h"
 #include "variant/measure/gadgets.h"
 
 struct measured {
 	struct binary binary;
+	struct places map; /* none unless made with --map */
 	struct gadgets gadgets;
 	struct survival_keys keys;
 	uint64_t text_bytes;
