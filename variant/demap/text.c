@@ -162,6 +162,27 @@ static void rewrite_line(struct output *o, const char *line, const char *end, bo
 	}
 }
 
+/* "0x... in f": a base is a whole number of pages, so that at most one makes the address lie in f, if f is no longer than a page. */
+static bool base_of_frame(const struct demap *d, const char *line, const char *end, uint64_t *ret)
+{
+	const char *in = memmem(line, (size_t)(end - line), " in ", 4), *hex = in;
+	uint64_t address;
+	while (hex && hex > line && hex[-1] != ' ')
+		hex--;
+	if (!in || !take_hex(hex, in, &address))
+		return false;
+	struct sum s = {.name = in + 4, .name_length = strcspn(in + 4, " (\n")};
+	s.name_length = vb_min(s.name_length, (size_t)(end - s.name));
+	const struct binary_symbol *f = symbol_of(d, &s);
+	if (!f || !f->size || f->size > VB_PAGE_SIZE)
+		return false;
+	uint64_t within = (address - f->value) % VB_PAGE_SIZE;
+	if (within > f->size || address < f->value + within)
+		return false;
+	*ret = address - f->value - within;
+	return true;
+}
+
 /* The base that a line gives away, by an address both absolute and relative: glibc's and the sanitizers' do. */
 static bool base_of_line(const struct demap *d, const char *line, const char *end, uint64_t *ret)
 {
@@ -175,7 +196,7 @@ static bool base_of_line(const struct demap *d, const char *line, const char *en
 			relative = address_of(d, &sum, line);
 	}
 	if (!absolute || relative > absolute || (absolute - relative) % VB_PAGE_SIZE)
-		return false;
+		return base_of_frame(d, line, end, ret);
 	*ret = absolute - relative;
 	return true;
 }
@@ -204,7 +225,7 @@ static uint64_t find_base(const struct demap *d, const char *text, size_t size)
 
 int demap_text(const struct demap *d, FILE *in, FILE *out, struct vb_error *err)
 {
-	char *text = malloc(MAX_TEXT_BYTES + 1);
+	char *text = calloc(1, MAX_TEXT_BYTES + 2); /* ends with a NUL for string functions */
 	if (!text)
 		return vb_error_set(err, -ENOMEM, "out of memory");
 	size_t size = fread(text, 1, MAX_TEXT_BYTES + 1, in);
