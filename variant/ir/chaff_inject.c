@@ -290,6 +290,23 @@ static void forget_attributes(LLVMValueRef f)
 		LLVMRemoveEnumAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMGetEnumAttributeKindForName(names[n], strlen(names[n])));
 }
 
+/* Behind calls that don't return stands an instruction that ends: otherwise the machine code looks as if they returned into what the
+ * compiler put there, which may be a bug. */
+static void end_calls(struct injector *in)
+{
+	unsigned id = LLVMLookupIntrinsicID("llvm.trap", 9);
+	LLVMValueRef trap = LLVMGetIntrinsicDeclaration(in->ir->module, id, NULL, 0);
+	LLVMTypeRef type = LLVMIntrinsicGetType(in->ir->context, id, NULL, 0);
+	for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(in->function); b; b = LLVMGetNextBasicBlock(b)) {
+		LLVMValueRef end = LLVMGetBasicBlockTerminator(b), before = LLVMGetPreviousInstruction(end);
+		if (LLVMGetInstructionOpcode(end) != LLVMUnreachable || !before || LLVMGetInstructionOpcode(before) != LLVMCall ||
+			LLVMGetTailCallKind(before) == LLVMTailCallKindMustTail || LLVMGetCalledValue(before) == trap)
+			continue;
+		LLVMPositionBuilderBefore(in->at, end);
+		LLVMBuildCall2(in->at, type, trap, NULL, 0, "");
+	}
+}
+
 static bool defines_allocator(LLVMModuleRef m)
 {
 	LLVMValueRef f = LLVMGetNamedFunction(m, "malloc"), g = LLVMGetNamedFunction(m, "free");
@@ -326,6 +343,7 @@ static int inject_module(struct ir *ir, struct vb_error *err)
 		in.function = found[i].function;
 		inject(&in, found[i].place);
 		forget_attributes(in.function);
+		end_calls(&in);
 	}
 	free(found);
 	LLVMDisposeBuilder(in.at);
