@@ -241,7 +241,7 @@ static int run_plan(const struct chaff_verb *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"supervised", no_argument, NULL, 's'}, {"max-branches", required_argument, NULL, 'b'},
 		{"max-executions", required_argument, NULL, 'e'}, {"each", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 'r'}, {0}};
-	long n = 0, branches = 2, executions = 1000, each = 2, seed = -1;
+	long n = 0, branches = 0, executions = 1000, each = 2, seed = -1;
 	bool supervised = false;
 	const char *out = NULL;
 	struct vb_error err;
@@ -296,7 +296,7 @@ const struct chaff_verb chaff_plan_verb = {"plan", "-n N -o PLAN [OPTION]... TRA
 	"  -n N                 bugs to choose\n"
 	"  -o PLAN              the file to write, for you alone\n"
 	"  --supervised         kinds that crash, too: for programs that something restarts\n"
-	"  --max-branches N     bytes that decide more branches than this in the traced run are no data for bugs (2)\n"
+	"  --max-branches N     bytes that decide more branches than this in the traced run are no data for bugs (0)\n"
 	"  --max-executions N   places that ran more often than this in the traced run are too hot (1000)\n"
 	"  --each N             bugs at most for one place and data (2)\n"
 	"  --seed N             choose by a number, for tests; whoever knows it knows the plan\n"
