@@ -66,9 +66,12 @@ static void print_statement(struct output *out, const struct statement *st)
 	}
 }
 
-static void transform(struct unit *u)
+static int transform(struct unit *u, struct vb_error *err)
 {
 	const struct variant_options *o = u->options;
+	int result = o->profile && !o->plain ? profile_read(u, o->profile, err) : 0;
+	if (result < 0)
+		return result;
 	unit_find_parts(u);
 	assembly_hotness(u);
 	if (variant_wants(o, VARIANT_PADDING))
@@ -83,8 +86,25 @@ static void transform(struct unit *u)
 		assembly_encodings(u);
 	if (variant_wants(o, VARIANT_NOPS))
 		assembly_nops(u);
+	if (o->profile_generate)
+		assembly_profile(u);
 	if (o->map)
 		assembly_map(u);
+	return 0;
+}
+
+static void print(struct output *out, const struct unit *u)
+{
+	for (uint32_t i = 0; i < u->count; i++)
+		print_statement(out, &u->statements[u->order[i]]);
+	if (u->counters)
+		put(out, SLICE("\t.section vauban_profile,\"aw\",@progbits\n\t.p2align 3\n"));
+	for (const struct insertion *i = u->counters; i; i = i->next)
+		put(out, i->text);
+	if (u->map.length) {
+		put(out, SLICE("\t.section " VARIANT_MAP_SECTION ",\"\",@progbits\n"));
+		put(out, u->map);
+	}
 }
 
 int assembly_transform(const struct variant_options *options, const char *name, const char *text, size_t text_bytes, char **ret_text,
@@ -97,13 +117,9 @@ int assembly_transform(const struct variant_options *options, const char *name, 
 	if (result == 0 && (u.count == 0 || u.order)) {
 		for (uint32_t i = 0; i < u.count; i++)
 			u.order[i] = i;
-		transform(&u);
-		for (uint32_t i = 0; i < u.count; i++)
-			print_statement(&out, &u.statements[u.order[i]]);
-		if (u.map.length) {
-			put(&out, SLICE("\t.section " VARIANT_MAP_SECTION ",\"\",@progbits\n"));
-			put(&out, u.map);
-		}
+		result = transform(&u, err);
+		if (result == 0)
+			print(&out, &u);
 	}
 	if (result == 0 && (u.arena.failed || out.failed || (u.count && !u.order)))
 		result = vb_error_set(err, -ENOMEM, "%s: out of memory", name);

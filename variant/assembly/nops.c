@@ -62,7 +62,8 @@ static void insert_nop(struct unit *u, struct statement *st, struct variant_rand
 	}
 }
 
-#define ENTRY_PAD_MAX 15
+#define ENTRY_PAD_MAX     15
+#define HOT_ENTRY_PAD_MAX 9 /* one instruction */
 
 static void pad_part(struct unit *u, struct part *p, struct variant_random *r)
 {
@@ -82,7 +83,7 @@ static void pad_part(struct unit *u, struct part *p, struct variant_random *r)
 			continue;
 		bool here = !glued && !(flags && m && m->control == CONTROL_BRANCH); /* a compare and its branch are one for the processor */
 		if (entry && here)
-			insert_nop(u, st, r, (unsigned)variant_random_below(r, ENTRY_PAD_MAX + 1));
+			insert_nop(u, st, r, (unsigned)variant_random_below(r, (p->hot ? HOT_ENTRY_PAD_MAX : ENTRY_PAD_MAX) + 1));
 		else if (here && !st->hot && variant_random_percent(r, u->options->nop_percent))
 			insert_nop(u, st, r, 1 + (unsigned)variant_random_below(r, 4));
 		entry = false;

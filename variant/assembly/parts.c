@@ -174,10 +174,21 @@ bool part_group(struct unit *u, uint32_t index, struct group *ret)
 	return true;
 }
 
-/* Without a profile: the innermost loops, which are the spans of backward branches that hold no other such span. */
-static void mark_loops(struct unit *u, const struct part *p)
+struct loop {
+	uint32_t head, end; /* statements: the label, the last branch back to it */
+};
+
+static int compare_loops(const void *a, const void *b)
 {
-	uint32_t latest_head = 0;
+	const struct loop *x = a, *y = b;
+	return x->head < y->head ? -1 : x->head > y->head;
+}
+
+/* The loops of a part, by their heads in the order of the text: the spans of branches backwards. */
+static struct loop *find_loops(struct unit *u, const struct part *p, unsigned *ret_count)
+{
+	struct loop *loops = NULL;
+	unsigned count = 0, capacity = 0;
 	for (uint32_t i = p->first; i < p->end; i++) {
 		const struct statement *st = &u->statements[i];
 		if (!part_code(u, p, st) || !st->instruction->mnemonic || st->instruction->operands != 1 || st->instruction->operand[0].kind != OPERAND_SYMBOL)
@@ -186,17 +197,52 @@ static void mark_loops(struct unit *u, const struct part *p)
 		if (control != CONTROL_JUMP && control != CONTROL_BRANCH)
 			continue;
 		const struct label_entry *e = unit_label(u, st->instruction->operand[0].symbol, false);
-		if (!e || e->statement >= i || e->statement < p->first)
+		if (!e || e->statement >= i || e->statement <= p->label || u->statements[e->statement].section != p->section)
 			continue;
-		if (e->statement >= latest_head)
-			for (uint32_t k = e->statement; k <= i; k++)
-				u->statements[k].hot = true;
-		latest_head = e->statement > latest_head ? e->statement : latest_head;
+		if (count == capacity) {
+			capacity = capacity ? capacity * 2 : 16;
+			struct loop *more = arena_take(&u->arena, capacity * sizeof(*more));
+			if (!more || u->arena.failed)
+				return NULL;
+			if (count)
+				memcpy(more, loops, count * sizeof(*more));
+			loops = more;
+		}
+		u->statements[e->statement].loop_head = true;
+		loops[count++] = (struct loop){e->statement, i};
+	}
+	if (count)
+		qsort(loops, count, sizeof(*loops), compare_loops);
+	unsigned kept = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (kept && loops[kept - 1].head == loops[i].head)
+			loops[kept - 1].end = loops[i].end > loops[kept - 1].end ? loops[i].end : loops[kept - 1].end;
+		else
+			loops[kept++] = loops[i];
+	}
+	*ret_count = kept;
+	return loops;
+}
+
+/* Hot is what was counted so, inner loops speaking for themselves; without a profile, the innermost loops. */
+static void mark_hot(struct unit *u, struct part *p)
+{
+	unsigned count = 0;
+	struct loop *loops = find_loops(u, p, &count);
+	bool known = u->profile_count && profile_knows(u, p);
+	p->hot = known && profile_hot(u, p, 0);
+	for (uint32_t i = p->label; i < p->end && p->hot; i++)
+		u->statements[i].hot = true;
+	for (unsigned n = 0; loops && n < count; n++) {
+		bool innermost = n + 1 == count || loops[n + 1].head > loops[n].end;
+		bool hot = known ? profile_hot(u, p, n + 1) : innermost;
+		for (uint32_t i = loops[n].head; i <= loops[n].end; i++)
+			u->statements[i].hot = hot;
 	}
 }
 
 void assembly_hotness(struct unit *u)
 {
 	for (uint32_t i = 0; i < u->part_count; i++)
-		mark_loops(u, &u->parts[i]);
+		mark_hot(u, &u->parts[i]);
 }

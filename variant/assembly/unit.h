@@ -112,6 +112,7 @@ struct statement {
 	bool glued;        /* nothing may come between this one and the next */
 	bool own_line;     /* started a line */
 	bool deleted;
+	bool loop_head;    /* a label that a branch behind it in the same part goes back to */
 	bool hot;          /* in an innermost loop, or counted as hot */
 	bool map_first;    /* its label goes before what is inserted: the pad at an entry belongs to the first instruction */
 	bool no_prefix;    /* its bytes are spelled out already */
@@ -146,6 +147,7 @@ struct part {
 	bool cfi;                /* has .cfi_startproc ... .cfi_endproc */
 	bool foreign_cfi;        /* has CFI that the stage doesn't follow */
 	bool flags_written;
+	bool hot;                /* entered so often that even its entry is spared (needs a profile) */
 	uint32_t next_split;     /* another part whose name isn't its root, or UINT32_MAX */
 	uint64_t identity;
 	struct variant_random random; /* the parent of all choices in it */
@@ -172,6 +174,10 @@ struct unit {
 	uint32_t first_split; /* head of the list of parts whose name isn't their root */
 	struct label_entry *labels; /* open addressing, a power of two */
 	uint32_t label_capacity, label_count;
+	struct profile_entry *profile; /* sorted */
+	size_t profile_count;
+	uint64_t hot_count;            /* a place that was counted so often is hot */
+	struct insertion *counters;    /* content of the section vauban_profile */
 	uint32_t next_label; /* for labels of our own */
 	struct slice map;    /* content of the section .vauban.map */
 };
@@ -220,6 +226,11 @@ bool cfi_step(struct cfi_walk *w, const struct statement *st);
 bool cfi_register(struct slice s, int *ret);
 /* By our numbers of general registers */
 extern const uint8_t dwarf_numbers[16];
+
+/* profile.c */
+int profile_read(struct unit *u, const char *path, struct vb_error *err);
+bool profile_knows(const struct unit *u, const struct part *p);
+bool profile_hot(const struct unit *u, const struct part *p, unsigned block);
 
 /* The transformations, each over all parts that it can do soundly. */
 void assembly_hotness(struct unit *u);
