@@ -84,6 +84,9 @@ is "$(mean address) $(mean anywhere)" "0 83333" "moved by one byte, nothing is w
 like "$("$vauban" measure --plain plain a b c)" 'relative to the symbol +[0-9.]+%' "a table"
 "$vauban" measure --plot plot.svg a b c >/dev/null
 ok "a plot that is well-formed" python3 -c 'import xml.dom.minidom; d = xml.dom.minidom.parse("plot.svg"); assert len(d.getElementsByTagName("rect")) > 9'
+"$vauban" measure --plot plot.png --plotted anywhere a b c >/dev/null
+like "$(file plot.png; python3 -c 'import struct, zlib; b = open("plot.png", "rb").read(); n = struct.unpack(">I", b[33:37])[0]; print(len(set(zlib.decompress(b[41:41 + n]))))')" \
+	'PNG image data, [0-9]+ x [0-9]+, 8-bit/color RGB' "and as PNG"
 strip -o stripped a
 like "$("$vauban" measure stripped b 2>&1)" 'stripped is stripped: .* before .strip.' "a stripped file is named"
 
@@ -92,7 +95,7 @@ like "$("$vauban" measure a 2>&1)" 'name two variants' "one file"
 like "$("$vauban" measure a program.c 2>&1)" 'program.c: not an ELF file' "no ELF file"
 like "$("$vauban" measure a k1.o 2>&1)" 'k1.o: an object file' "an object file"
 like "$("$vauban" measure a nothing 2>&1)" "can't read nothing: No such file" "no file"
-like "$("$vauban" measure --plot x.png a b 2>&1)" '\.svg' "another format"
+like "$("$vauban" measure --plot x.gif a b 2>&1)" '\.svg or \.png' "another format"
 like "$("$vauban" measure --depth 1 a b 2>&1)" '--depth is a number from 2' "a bad depth"
 for n in 70 500 4000; do
 	head -c $n a >short

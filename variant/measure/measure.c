@@ -178,8 +178,11 @@ static int plot(const struct measurement *m, const struct request *q, struct vb_
 	int r = -ENOMEM;
 	if (labels && numbered) {
 		for (unsigned i = 0; i < m->count; i++) {
-			const char *slash = strrchr(m->variants[i].binary.path, '/');
-			snprintf(numbered[i], sizeof(numbered[i]), "%.17s %u", slash ? slash + 1 : m->variants[i].binary.path, i + 1);
+			/* The last two parts of its path, as far as there is room: FOLDER/NAME. */
+			const char *path = m->variants[i].binary.path, *from = path + strlen(path);
+			for (unsigned slashes = 0; from > path && (from[-1] != '/' || ++slashes < 2);)
+				from--;
+			snprintf(numbered[i], sizeof(numbered[i]), "%.17s %u", from, i + 1);
 			labels[i] = numbered[i];
 		}
 		snprintf(title, sizeof(title), "Gadgets that survive %s, mean %.3f%%", survival_titles[q->plotted],
@@ -253,8 +256,10 @@ static int measure_main(const struct command *self, int argc, char **argv)
 			break;
 		case OPT_PLOT:
 			q.plot = optarg;
-			if (strlen(optarg) < 4 || strcmp(optarg + strlen(optarg) - 4, ".svg") != 0)
-				return command_usage(self, "--plot writes SVG: name a file that ends in .svg, not \"%s\"", optarg);
+			if (strlen(optarg) <= 4 ||
+				(strcmp(optarg + strlen(optarg) - 4, ".svg") != 0 && strcmp(optarg + strlen(optarg) - 4, ".png") != 0))
+				return command_usage(
+					self, "--plot writes SVG or PNG: name a file that ends in .svg or .png, not \"%s\"", optarg);
 			break;
 		case OPT_PLOTTED:
 			for (q.plotted = 0; q.plotted < SURVIVES_KINDS && strcmp(optarg, survival_names[q.plotted]) != 0;)
@@ -292,7 +297,7 @@ const struct command command_measure = {
 	.help = "  --plain FILE        the build without transformations: tells how much the text grew\n"
 		"  --depth N           longest gadgets, in instructions with the terminator (5)\n"
 		"  --functions N       list the N functions with most survivors relative to them, of the first pair\n"
-		"  --plot FILE.svg     draw the survivors of each pair\n"
+		"  --plot FILE         draw the survivors of each pair, FILE ends in .svg or .png\n"
 		"  --plotted KIND      which: address, symbol (default), anywhere, effect, places\n"
 		"  --list              print the gadgets of one file: address, instructions, bytes, length of the terminator\n"
 		"  --json              for programs\n"

@@ -1,94 +1,58 @@
-/* Owns the drawing of the matrix, as SVG 1.1 without scripts or outside references. */
+/* Owns the drawing of the matrix. */
 #include "variant/measure/plot.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "base/types.h"
 #include "host/error.h"
-#include "host/file.h"
+#include "variant/measure/canvas.h"
 
 #define SQUARE 26
 #define LEFT   150
 #define TOP    60
 
-static void put_text(FILE *out, const char *text)
-{
-	for (; *text; text++) {
-		const char *entity = *text == '<'   ? "&lt;"
-				     : *text == '>' ? "&gt;"
-				     : *text == '&' ? "&amp;"
-				     : *text == '"' ? "&quot;"
-						    : NULL;
-		if (entity)
-			fputs(entity, out);
-		else
-			fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
-	}
-}
-
 /* White to dark blue by the logarithm of the percentage from 0.01 to 100, so that both 0.1% and 85% can be told apart. */
-static void put_colour(FILE *out, double fraction)
+static uint32_t colour_of(double fraction)
 {
 	double x = fraction <= 0 ? 0 : (log10(fraction) + 4) / 4;
-	x = x < 0 ? 0 : x > 1 ? 1 : x;
-	fprintf(out, "#%02x%02x%02x", (int)(255 - 223 * x), (int)(255 - 190 * x), (int)(255 - 127 * x));
+	x = vb_min(vb_max(x, 0.0), 1.0);
+	return (uint32_t)(255 - 223 * x) << 16 | (uint32_t)(255 - 190 * x) << 8 | (uint32_t)(255 - 127 * x);
 }
 
-static void draw(FILE *out, const char *title, const double *fractions, const char *const *labels, unsigned count)
+static void draw(struct canvas *c, const char *title, const double *fractions, const char *const *labels, unsigned count)
 {
-	unsigned width = LEFT + count * SQUARE + 110, height = TOP + count * SQUARE + 20, least = TOP + 6 * SQUARE;
-	fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" font-family=\"sans-serif\" font-size=\"11\">\n",
-		width, height > least ? height : least);
-	fputs("<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"10\" y=\"20\" font-size=\"14\">", out);
-	put_text(out, title);
-	fputs("</text>\n", out);
+	static const double steps[] = {0, 0.0001, 0.001, 0.01, 0.1, 1};
+	char text[64];
+	canvas_text(c, 10, 20, ANCHOR_START, title);
 	for (unsigned row = 0; row < count; row++) {
-		fprintf(out, "<text x=\"%u\" y=\"%u\" text-anchor=\"end\">", LEFT - 6, TOP + row * SQUARE + 17);
-		put_text(out, labels[row]);
-		fprintf(out, "</text>\n<text x=\"%u\" y=\"%u\" text-anchor=\"middle\">%u</text>\n", LEFT + row * SQUARE + SQUARE / 2,
-			TOP - 6, row + 1);
+		snprintf(text, sizeof(text), "%u", row + 1);
+		canvas_text(c, LEFT - 6, TOP + row * SQUARE + 17, ANCHOR_END, labels[row]);
+		canvas_text(c, LEFT + row * SQUARE + SQUARE / 2, TOP - 6, ANCHOR_MIDDLE, text);
 		for (unsigned column = 0; column < count; column++) {
 			double f = fractions[row * count + column];
-			fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" stroke=\"#ccc\" fill=\"", LEFT + column * SQUARE,
-				TOP + row * SQUARE, SQUARE, SQUARE);
-			if (row == column)
-				fputs("#eee", out);
-			else
-				put_colour(out, f);
-			fputs("\">", out);
-			if (row != column)
-				fprintf(out, "<title>%u to %u: %.3f%%</title>", row + 1, column + 1, 100 * f);
-			fputs("</rect>\n", out);
+			snprintf(text, sizeof(text), "%u to %u: %.3f%%", row + 1, column + 1, 100 * f);
+			canvas_square(c, LEFT + column * SQUARE, TOP + row * SQUARE, SQUARE, row == column ? 0xeeeeee : colour_of(f),
+				row == column ? NULL : text);
 		}
 	}
-	static const double steps[] = {0, 0.0001, 0.001, 0.01, 0.1, 1};
-	for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+	for (unsigned i = 0; i < VB_ARRAY_LEN(steps); i++) {
 		unsigned x = LEFT + count * SQUARE + 20, y = TOP + i * (SQUARE - 6);
-		fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"16\" height=\"16\" stroke=\"#ccc\" fill=\"", x, y);
-		put_colour(out, steps[i]);
-		fprintf(out, "\"/><text x=\"%u\" y=\"%u\">%g%%</text>\n", x + 22, y + 12, 100 * steps[i]);
+		snprintf(text, sizeof(text), "%g%%", 100 * steps[i]);
+		canvas_square(c, x, y, 16, colour_of(steps[i]), NULL);
+		canvas_text(c, x + 22, y + 12, ANCHOR_START, text);
 	}
-	fputs("</svg>\n", out);
 }
 
 int plot_matrix(
 	const char *path, const char *title, const double *fractions, const char *const *labels, unsigned count, struct vb_error *err)
 {
-	char *text = NULL;
-	size_t length = 0;
-	FILE *out = open_memstream(&text, &length);
-	if (!out)
-		return vb_error_set(err, -ENOMEM, "out of memory");
-	draw(out, title, fractions, labels, count);
-	if (fclose(out) != 0) {
-		free(text);
-		return vb_error_set(err, -ENOMEM, "out of memory");
-	}
-	int r = file_replace(AT_FDCWD, path, text, length);
-	free(text);
-	return r < 0 ? vb_error_set(err, r, "can't write %s: %s", path, strerror(-r)) : 0;
+	int r;
+	unsigned squares = vb_max(count, 6u); /* the legend's height */
+	struct canvas *c = canvas_new(path, vb_max(LEFT + count * SQUARE + 90, 400u), TOP + squares * SQUARE + 20, &r);
+	if (!c)
+		return vb_error_set(err, r, r == -EINVAL ? "a plot's name ends in .svg or .png, unlike %s" : "%s: out of memory", path);
+	draw(c, title, fractions, labels, count);
+	return canvas_finish(c, err);
 }

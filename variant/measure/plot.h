@@ -4,7 +4,7 @@
 
 struct vb_error;
 
-/* fractions: count * count, row by row, within [0, 1]; labels: count, any text. Replaces the file as a whole, or leaves it. 0 or -errno. */
+/* fractions: count * count, row by row, within [0, 1]; labels: count, any text. path ends in .svg or .png. Replaces the file as a whole, or leaves it. 0 or -errno. */
 int plot_matrix(
 	const char *path, const char *title, const double *fractions, const char *const *labels, unsigned count, struct vb_error *err);
 
