@@ -1,6 +1,7 @@
 /* `vauban`: picks the verb. Everything else is in the verb's own file. */
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #define OPTION_HELP 1000
 
 static const struct verb *const verbs[] = {&verb_run, &verb_ps, &verb_logs, &verb_inspect, &verb_top, &verb_stop, &verb_kill, &verb_wait,
-	&verb_rm, &verb_trace, &verb_debug, &verb_image, &verb_chaff, &verb_measure, &verb_shuffle, &verb_demap};
+	&verb_rm, &verb_trace, &verb_debug, &verb_image, &verb_cc, &verb_cxx, &verb_chaff, &verb_measure, &verb_shuffle, &verb_demap};
 
 static void print_overview(FILE *out)
 {
@@ -135,6 +136,23 @@ static _Noreturn void die_by_signal(int sig)
 	_exit(128 + sig); /* those that are ignored by default */
 }
 
+static int finish(int status)
+{
+	if (fflush(stdout) < 0 || ferror(stdout)) {
+		log_error("can't write to standard output: %m");
+		status = status ? status : 1;
+	}
+	if (status < 0)
+		die_by_signal(-status);
+	return status;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), n = strlen(end);
+	return length >= n && !strcmp(text + length - n, end);
+}
+
 int main(int argc, char **argv)
 {
 	paths_init(argv[0]);
@@ -142,7 +160,9 @@ int main(int argc, char **argv)
 		log_error("a standard descriptor is closed, and /dev/null can't be opened in its place: %m");
 		return MONITOR_STATUS_FAILED;
 	}
-	const char *name = argc > 1 ? argv[1] : "";
+	const char *name = argc > 1 ? argv[1] : "", *own = argc ? argv[0] : "";
+	if (ends_with(own, "vauban-cc") || ends_with(own, "vauban-c++")) /* symbolic links, where a compiler must be one word */
+		return finish((ends_with(own, "cc") ? verb_cc : verb_cxx).main(argc, argv));
 	if (!*name) {
 		print_overview(stderr);
 		return CLI_USAGE_STATUS;
@@ -166,14 +186,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < VB_ARRAY_LEN(verbs) && argc > 1 && name == argv[1]; i++) {
 		if (strcmp(name, verbs[i]->name) != 0)
 			continue;
-		int status = verbs[i]->main(argc - 1, argv + 1);
-		if (fflush(stdout) < 0 || ferror(stdout)) {
-			log_error("can't write to standard output: %m");
-			status = status ? status : 1;
-		}
-		if (status < 0)
-			die_by_signal(-status);
-		return status;
+		return finish(verbs[i]->main(argc - 1, argv + 1));
 	}
 	log_error("there is no verb \"%s\" (see `vauban help`)", name);
 	return CLI_USAGE_STATUS;

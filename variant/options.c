@@ -126,6 +126,7 @@ static const struct {
 	TEXT("--profile", profile, "a file that a run of a --profile-generate build wrote"),
 	FLAG("--profile-generate", profile_generate),
 	{"--libc", "musl", false, 0, set_libc},
+	TEXT("--libc-source", libc_source, "the folder of musl's source package"),
 	TEXT("--store", store, "a folder"),
 	{"--store-size", "a size such as 5G", false, 0, set_store_size},
 	{"--chaff", "how many bugs to inject", false, 0, set_chaff},

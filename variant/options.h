@@ -35,6 +35,7 @@ struct variant_options {
 	const char *profile;      /* --profile FILE: counts of a run, or NULL */
 	bool profile_generate;    /* --profile-generate: count into $VAUBAN_PROFILE, at exit */
 	const char *libc;         /* --libc musl, or NULL */
+	const char *libc_source;  /* --libc-source DIR, or NULL: where tools/deps put it */
 	const char *store;        /* --store DIR, or NULL: the user's cache folder */
 	uint64_t store_bytes;     /* --store-size */
 	unsigned chaff;           /* --chaff N: bugs to inject */
