@@ -39,7 +39,7 @@ static unsigned of_level(int level)
 
 void variant_options_init(struct variant_options *o)
 {
-	*o = (struct variant_options){.transformations = of_level(FAST), .nop_percent = 10, .store_bytes = 5ull << 30};
+	*o = (struct variant_options){.transformations = of_level(FAST), .nop_percent = 5, .store_bytes = 5ull << 30};
 }
 
 bool variant_wants(const struct variant_options *o, enum variant_transformation t)
@@ -69,7 +69,7 @@ static int set_level(struct variant_options *o, const char *value)
 	if (strcmp(value, "fast") && strcmp(value, "full"))
 		return -EINVAL;
 	o->transformations = of_level(value[1] == 'a' ? FAST : FULL);
-	o->nop_percent = value[1] == 'a' ? 10 : 30;
+	o->nop_percent = value[1] == 'a' ? 5 : 30;
 	return 0;
 }
 

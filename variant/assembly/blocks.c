@@ -136,7 +136,7 @@ static void flatten_cfi(struct unit *u, const struct part *p, struct chunk *chun
 static void insert_traps(struct unit *u, const struct part *p, struct statement *st, struct variant_random *r)
 {
 	/* Mostly few: they cost text. */
-	unsigned traps = (unsigned)variant_random_below(r, variant_random_below(r, 4) ? 4 : 12);
+	unsigned traps = (unsigned)variant_random_below(r, variant_random_below(r, 8) ? 3 : 9);
 	if (!traps || st->section != p->section)
 		return;
 	char text[16 * 4];

@@ -62,8 +62,7 @@ static void insert_nop(struct unit *u, struct statement *st, struct variant_rand
 	}
 }
 
-#define ENTRY_PAD_MAX     15
-#define HOT_ENTRY_PAD_MAX 9 /* one instruction */
+#define ENTRY_PAD_MAX 9 /* bytes: one instruction */
 
 static void pad_part(struct unit *u, struct part *p, struct variant_random *r)
 {
@@ -83,9 +82,9 @@ static void pad_part(struct unit *u, struct part *p, struct variant_random *r)
 			continue;
 		bool here = !glued && !(flags && m && m->control == CONTROL_BRANCH); /* a compare and its branch are one for the processor */
 		if (entry && here)
-			insert_nop(u, st, r, (unsigned)variant_random_below(r, (p->hot ? HOT_ENTRY_PAD_MAX : ENTRY_PAD_MAX) + 1));
+			insert_nop(u, st, r, (unsigned)variant_random_below(r, ENTRY_PAD_MAX + 1));
 		else if (here && !st->hot && variant_random_percent(r, u->options->nop_percent))
-			insert_nop(u, st, r, 1 + (unsigned)variant_random_below(r, 4));
+			insert_nop(u, st, r, 1 + (unsigned)variant_random_below(r, variant_random_below(r, 4) ? 2 : 4)); /* short ones: text is dearer than time */
 		entry = false;
 		glued = st->glued;
 		flags = m && m->flags & (FLAGS_SET | FLAGS_CHANGED);
