@@ -91,10 +91,14 @@ static int take_environment(struct driver *d, const char **cc, struct vb_error *
 static int check_options(const struct driver *d, struct vb_error *err)
 {
 	const struct variant_options *o = &d->options;
-	if (!o->seeded && !o->plain)
+	if (!o->seeded && !o->plain && !o->chaff_trace)
 		return vb_error_set(err, -EINVAL, "which variant? give --seed N, or --plain for none (in front of the compiler's arguments, or in VAUBAN_CC)");
 	if (variant_wants(o, VARIANT_STRUCTS) && !d->clang)
 		return vb_error_set(err, -EINVAL, "--structs needs --cc clang: gcc can't reorder fields");
+	if (o->chaff && !o->chaff_plan)
+		return vb_error_set(err, -EINVAL, "--chaff wants --chaff-plan FILE: make it by `vauban chaff plan`");
+	if (o->chaff_plan && !o->chaff)
+		return vb_error_set(err, -EINVAL, "--chaff-plan wants --chaff N: how many of its bugs to inject");
 	if ((o->chaff || o->chaff_trace) && !d->clang)
 		return vb_error_set(err, -EINVAL, "--chaff needs --cc clang: it works on LLVM's bitcode");
 	if (o->profile_generate && o->profile)
@@ -278,6 +282,8 @@ int driver_main(char **argv, bool cplusplus)
 	int r = take_environment(&d, &cc, &err);
 	if (r == 0)
 		r = take_options(&d, argv, &rest, &cc, &err);
+	if (d.options.chaff_trace && !d.options.seeded)
+		d.options.plain = true;
 	if (r == 0)
 		r = choose_compiler(&d, cc, &err);
 	if (!rest.at)

@@ -77,6 +77,12 @@ void driver_cleanup(void);
 int driver_compile(struct driver *d, const struct argument *input, const char *output, bool assembly);
 /* Links; objects[i] takes the place of the i-th input, NULL: the input itself. */
 int driver_link(struct driver *d, const char *const *objects);
+/* driver_chaff.c. Proves the bugs of an object that has no name yet: 0, the exit status, or DRIVER_AGAIN: those that can't be proved have
+ * been added to options.chaff_skip, and it must be compiled again. */
+enum { DRIVER_AGAIN = 1000 };
+int driver_chaff_prove(struct driver *d, const char *object);
+/* Proves what was linked and moves the notes into the plan; removes it if that fails. Returns the exit status. */
+int driver_chaff_seal(struct driver *d, const char *linked);
 /* Errors of the driver's own. Returns the exit status. */
 int driver_fail(const struct vb_error *err);
 

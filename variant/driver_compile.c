@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -392,6 +393,8 @@ static int assemble(struct compilation *c, const char *text, size_t len)
 	words_add(&w, in);
 	int status = run(c, &w, NULL);
 	unlink(in);
+	if (status == 0 && c->d->options.chaff)
+		status = driver_chaff_prove(c->d, out);
 	if (status == 0 && driver_commit(out, c->output, &err) < 0)
 		status = driver_fail(&err);
 	return status;
@@ -453,10 +456,13 @@ int driver_compile(struct driver *d, const struct argument *input, const char *o
 		print_diagnostics(&c.front);
 	else if (!status)
 		status = compile_front(&c);
-	if (!status && d->clang)
-		status = compile_back(&c);
-	if (!status)
-		status = finish(&c);
+	for (bool again = !status; again; again = status == DRIVER_AGAIN) {
+		free(c.text);
+		c.text = NULL;
+		status = d->clang ? compile_back(&c) : 0;
+		if (!status)
+			status = finish(&c);
+	}
 	free(c.front.diagnostics);
 	free(c.text);
 	fd_close(&c.stdin_copy);

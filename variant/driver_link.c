@@ -85,7 +85,7 @@ int driver_link(struct driver *d, const char *const *objects)
 	struct driver_child child = {.input = -1};
 	struct words w = {0};
 	struct vb_error err;
-	char runtime[PATH_MAX];
+	char runtime[PATH_MAX], chaff_runtime[PATH_MAX];
 	bool shuffles = variant_wants(&d->options, VARIANT_FUNCTIONS) || variant_wants(&d->options, VARIANT_DATA);
 	int r = 0;
 	if (d->args.linker && strcmp(d->args.linker, "lld") && !strstr(d->args.linker, "ld.lld") && shuffles && !d->args.relocatable)
@@ -107,10 +107,16 @@ int driver_link(struct driver *d, const char *const *objects)
 		r = path_helper("vauban-profile-runtime.o", runtime, sizeof(runtime), &err);
 		words_add(&w, runtime);
 	}
+	if (d->options.chaff_trace && !d->args.relocatable && !d->args.shared && r == 0) {
+		r = path_helper("vauban-chaff-runtime.o", chaff_runtime, sizeof(chaff_runtime), &err);
+		words_add(&w, chaff_runtime);
+	}
 	if (d->options.libc && r == 0)
 		libc_add_link_back(d, &w, &err);
 	if (r == 0)
 		r = driver_run(w.at, &child, &err);
+	if (r == 0 && d->options.chaff && !d->args.relocatable)
+		r = driver_chaff_seal(d, d->args.output ? d->args.output : "a.out");
 	words_free(&w);
 	return r < 0 ? driver_fail(&err) : r;
 }
