@@ -403,11 +403,9 @@ err_t hook_tcp_in(struct tcp_pcb *pcb, struct tcp_hdr *header, unsigned option_b
 			return ERR_BUF;
 		if (s && s->listener && s->listener->accept_count > s->listener->backlog && !(TCPH_FLAGS(header) & TCP_RST))
 			return ERR_BUF; /* the peer's next try may find room */
-	} else {
-		struct tcp_socket *s = tcp_ext_arg_get(pcb, ext_id);
-		return s ? tcp_guard(s, header, option_bytes, p) : ERR_OK;
 	}
-	return ERR_OK;
+	struct tcp_socket *s = pcb->state == LISTEN ? NULL : tcp_ext_arg_get(pcb, ext_id);
+	return s ? tcp_guard(s, header, option_bytes, p) : ERR_OK;
 }
 
 /* --- which connection is looked at --- */

@@ -46,12 +46,26 @@ static bool may_keep(const struct tcp_socket *s, unsigned bytes, bool in_order)
 	return in_order && s->received_bytes + bytes <= (spare >= limit / 16 ? FAIR_BYTES : spare >= limit / 32 ? FAIR_BYTES / 2 : FAIR_BYTES / 8);
 }
 
+/* Data behind a hole must end inside the window: lwIP keeps all of it, and asserts that there is room when the hole is filled. Before
+ * the connection is set up the window is not yet what it will be. Who is honest loses nothing. */
+static bool overruns(const struct tcp_socket *s, const struct tcp_hdr *h, const struct pbuf *data)
+{
+	const struct tcp_pcb *p = s->pcb;
+	uint32_t len = data->tot_len + (TCPH_FLAGS(h) & TCP_FIN ? 1u : 0u), edge = p->rcv_nxt + p->rcv_wnd;
+
+	if (!len || !TCP_SEQ_GT(h->seqno, p->rcv_nxt) || TCP_SEQ_GEQ(h->seqno, edge)) /* what is wholly outside lwIP answers */
+		return false;
+	return s->fresh || p->state < ESTABLISHED || TCP_SEQ_GT(h->seqno + len, edge);
+}
+
 err_t tcp_guard(struct tcp_socket *s, const struct tcp_hdr *h, unsigned option_bytes, const struct pbuf *data)
 {
 	struct tcp_pcb *p = s->pcb;
 	unsigned flags = TCPH_FLAGS(h);
 	uint32_t time;
 
+	if (p->state != SYN_SENT && overruns(s, h, data))
+		return ERR_VAL;
 	if (p->state < ESTABLISHED || p->state == TIME_WAIT || flags & (TCP_SYN | TCP_RST))
 		return ERR_OK; /* lwIP looks at their numbers */
 	if (!(flags & TCP_ACK))
