@@ -106,16 +106,31 @@ static void read_part(struct unit *u, struct part *p, uint32_t i)
 	p->end = k;
 }
 
-/* Choices depend on the function's own text, as the compiler wrote it, and on the seed: not on file names or on what else is there. */
+/* Choices depend on the seed and on the function's instructions, as the compiler wrote them: not on file names, on what else is there, or on
+ * what debugging information was asked for. */
 static void seed_part(struct unit *u, struct part *p)
 {
 	struct variant_random base, own;
 	const char *const names[] = {"assembly", NULL};
-	const char *from = u->statements[p->first].text.at;
-	const struct statement *last = &u->statements[p->end - 1];
-	size_t bytes = (size_t)(last->text.at + last->text.length - from);
+	size_t room = p->name.length + 1, used = 0;
+	for (uint32_t i = p->first; i < p->end; i++)
+		room += u->statements[i].kind == STATEMENT_INSTRUCTION ? u->statements[i].text.length + 1 : 0;
+	char *text = arena_take(&u->arena, room);
+	if (!text || u->arena.failed)
+		return;
+	memcpy(text, p->name.at, p->name.length);
+	used = p->name.length;
+	text[used++] = '\n';
+	for (uint32_t i = p->first; i < p->end; i++) {
+		const struct statement *st = &u->statements[i];
+		if (st->kind != STATEMENT_INSTRUCTION || st->section != p->section)
+			continue;
+		memcpy(text + used, st->text.at, st->text.length);
+		used += st->text.length;
+		text[used++] = '\n';
+	}
 	variant_random_init(&base, 0, names);
-	variant_random_fork(&own, &base, from, bytes);
+	variant_random_fork(&own, &base, text, used);
 	memcpy(&p->identity, own.key, sizeof(p->identity));
 	variant_random_init(&base, u->options->seed, names);
 	variant_random_fork(&p->random, &base, own.key, sizeof(own.key));
