@@ -37,7 +37,7 @@ client curl -s -o got "$url/large"
 ok "curl: 3 MB into a volume" cmp got root/large
 client curl -s "$url/nothing" -f 2>/dev/null
 is $? 22 "curl: an error of HTTP"
-client curl -s -m 5 "http://$host:1/" 2>/dev/null
+client curl -s -m 60 "http://$host:1/" 2>/dev/null
 is $? 7 "curl: nobody listens"
 if grep -q ssl.engine lighttpd.conf; then
 	is "$(client curl -s --cacert cert.pem "https://$host:$tls/page")" page "curl: TLS"
@@ -49,7 +49,7 @@ ok "wget: 3 MB" cmp got.wget root/large
 head -c 1000000 root/large >part
 client wget -q -c -O part "$url/large"
 ok "wget: the rest of a file" cmp part root/large
-is "$(client dig "@$host" -p "$dns" +short +time=3 name.test)" 192.0.2.5 "dig"
+is "$(client dig "@$host" -p "$dns" +short +time=20 name.test)" 192.0.2.5 "dig"
 is "$(client dig "@$host" -p "$dns" +short +tcp name.test)" 192.0.2.5 "dig by TCP"
 
 mkdir -m 700 keys
@@ -69,7 +69,7 @@ END
 echo "[$host]:$ssh $(cut -d' ' -f1,2 keys/host.pub)" >keys/known
 [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
 outside sshd /usr/sbin/sshd -D -e -f "$PWD/sshd_config"
-eventually "the ssh server outside" sh -c "echo | timeout 1 nc 127.0.0.1 $ssh | grep -q SSH-2"
+eventually "the ssh server outside" sh -c "echo | timeout 5 nc 127.0.0.1 $ssh | grep -q SSH-2"
 remote() {
 	client ssh -F /dev/null -i keys/user -o UserKnownHostsFile="$PWD/keys/known" -o StrictHostKeyChecking=yes -o BatchMode=yes -p "$ssh" "$(id -un)@$host" "$@"
 }

@@ -26,9 +26,10 @@ global
 	log stderr format raw local0 notice
 defaults
 	mode http
-	timeout connect 2s
-	timeout client 10s
-	timeout server 10s
+	timeout connect 30s
+	timeout client 100s
+	timeout server 100s
+	timeout check 30s
 frontend web
 	bind 0.0.0.0:$front
 	bind 0.0.0.0:$tls ssl crt $PWD/both.pem

@@ -64,7 +64,7 @@ static int ask(const char *host, int port, int connections)
 
 	for (int i = 0; i < connections; i++) {
 		m[i] = modbus_new_tcp(host, port);
-		modbus_set_response_timeout(m[i], 5, 0);
+		modbus_set_response_timeout(m[i], 60, 0);
 		checks++;
 		held += modbus_connect(m[i]) == 0;
 	}

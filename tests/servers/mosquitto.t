@@ -9,45 +9,49 @@ listener $port 0.0.0.0
 allow_anonymous true
 persistence false
 log_dest stderr
+log_type all
 user root
 END
 pub() {
-	timeout 10 mosquitto_pub -h 127.0.0.1 -p "$port" "$@"
+	timeout 100 mosquitto_pub -h 127.0.0.1 -p "$port" "$@"
 }
 sub() {
-	timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" "$@"
+	timeout 100 mosquitto_sub -h 127.0.0.1 -p "$port" "$@"
+}
+subscribed() { # subscribed CLIENT: the server knows what it wants
+	until_it shown "Sending SUBACK to $1\$" mosquitto.log
 }
 serve mosquitto "$port" -- /usr/sbin/mosquitto -c mosquitto.conf
 ready mosquitto pub -t ready -m x
 ok "a retained message" pub -t kept -m remembered -r
 is "$(sub -t kept -C 1)" remembered "is there for who comes later"
 for qos in 0 1 2; do
-	sub -t "q/$qos/#" -q $qos -C 3 -v >"got.$qos" &
+	sub -i "q$qos" -t "q/$qos/#" -q $qos -C 3 -v >"got.$qos" &
 	subscriber=$!
-	sleep 0.3
+	subscribed "q$qos"
 	for i in 1 2 3; do pub -t "q/$qos/$i" -q $qos -m "message $i"; done
 	wait $subscriber
 	is "$(cat "got.$qos")" "$(for i in 1 2 3; do echo "q/$qos/$i message $i"; done)" "quality $qos"
 done
-sub -t lines -C 500 >lines &
+sub -i lines -t lines -C 500 >lines &
 subscriber=$!
-sleep 0.3
+subscribed lines
 seq 500 | pub -t lines -l -q 1
 wait $subscriber
 is "$(cat lines)" "$(seq 500)" "500 messages in order"
 head -c 1000000 /dev/urandom >blob
-sub -t blob -C 1 -N >blob.got &
+sub -i blob -t blob -C 1 -N >blob.got &
 subscriber=$!
-sleep 0.3
+subscribed blob
 pub -t blob -f blob
 wait $subscriber
 ok "a message of 1 MB" cmp blob blob.got
-sub -t will -C 1 >will &
+sub -i heir -t will -C 1 >will &
 subscriber=$!
-sleep 0.2
-timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -t idle --will-topic will --will-payload died -k 60 &
+subscribed heir
+timeout 100 mosquitto_sub -h 127.0.0.1 -p "$port" -i idle -t idle --will-topic will --will-payload died -k 60 &
 dying=$!
-sleep 0.3
+subscribed idle
 disown $dying
 kill -KILL "$(pgrep -P $dying)"
 wait $subscriber
@@ -94,7 +98,7 @@ async def main():
         w.write(packet(0x30, text("own/%d" % i) + b"%d" % i))
     await w.drain()
     print(sum(await asyncio.gather(*tasks)))
-asyncio.run(asyncio.wait_for(main(), 60))
+asyncio.run(asyncio.wait_for(main(), 200))
 END
 is "$($python thousand.py "$port" 2>&1 | tail -1)" 1000 "1,000 clients each get what is for all and what is theirs"
 pub -t after -m x

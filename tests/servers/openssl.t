@@ -9,9 +9,9 @@ echo content >file
 head -c 2000000 /dev/urandom >large
 serve openssl "$port" -- /usr/bin/openssl s_server -accept "$port" -cert cert.pem -key key.pem -CAfile cert.pem -verify 1 -WWW -quiet
 connect() {
-	timeout 10 openssl s_client -connect "127.0.0.1:$port" -CAfile cert.pem "$@" 2>&1 </dev/null
+	timeout 100 openssl s_client -connect "127.0.0.1:$port" -CAfile cert.pem "$@" 2>&1 </dev/null
 }
-ready openssl sh -c "timeout 5 openssl s_client -connect 127.0.0.1:$port </dev/null 2>&1 | grep -q 'BEGIN CERT'"
+ready openssl sh -c "timeout 30 openssl s_client -connect 127.0.0.1:$port </dev/null 2>&1 | grep -q 'BEGIN CERT'"
 is "$(curl -s --cacert cert.pem "https://127.0.0.1:$port/file")" content "a file"
 is "$(curl -s --cacert cert.pem "https://127.0.0.1:$port/large" | sha256sum)" "$(sha256sum <large)" "2 MB"
 for cipher in TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256 TLS_AES_128_GCM_SHA256; do

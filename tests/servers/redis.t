@@ -6,7 +6,7 @@ needs=(redis-server redis-cli redis-benchmark)
 free_port port
 mkdir data
 redis() {
-	timeout 30 redis-cli -p "$port" "$@"
+	timeout 100 redis-cli -p "$port" "$@"
 }
 pong() {
 	[ "$(redis ping 2>&1)" = PONG ]
@@ -34,15 +34,16 @@ is "$(cat piped)" "errors: 0, replies: 20000" "20,000 commands in a pipe"
 is "$(redis get pipe:12345)" 12345 "one of them"
 is "$(redis --scan --pattern 'pipe:*' | sort | md5sum)" "$(for i in {1..20000}; do echo "pipe:$i"; done | sort | md5sum)" "a scan finds them all"
 # Subscribers: the message goes to all.
-for i in 1 2 3; do timeout 10 redis-cli -p "$port" subscribe channel >"sub.$i" 2>/dev/null & done
-for _ in {1..100}; do [ "$(redis pubsub numsub channel | tail -1)" = 3 ] && break; sleep 0.05; done
+subscribers=()
+for i in 1 2 3; do redis-cli -p "$port" subscribe channel >"sub.$i" 2>/dev/null & subscribers+=($!); done
+until_it eval '[ "$(redis pubsub numsub channel | tail -1)" = 3 ]'
 is "$(redis publish channel news)" 3 "a message to three subscribers"
-sleep 0.2
-is "$(cat sub.* | grep -c '^news$')" 3 "each gets it"
+becomes 3 "each gets it" eval "cat sub.* | grep -c '^news$'"
+kill "${subscribers[@]}"
 # A client that waits is served by another.
-timeout 10 redis-cli -p "$port" blpop queue 5 >popped &
+timeout 100 redis-cli -p "$port" blpop queue 60 >popped &
 popper=$!
-sleep 0.2
+until_it eval 'redis info clients | grep -q "^blocked_clients:1"'
 redis rpush queue item >/dev/null
 wait $popper
 is "$(cat popped)" $'queue\nitem' "a blocked client is woken"
@@ -52,7 +53,7 @@ is "$(grep -c '^"' bench)" 15 "the benchmark's $(($(grep -c '^"' bench) - 1)) re
 is "$(awk -F'"' 'NR > 1 && $4 <= 0' bench | wc -l)" 0 "all of them with a rate"
 is "$(redis info stats | tr -d '\r' | awk -F: '/^total_connections_received/ { print ($2 >= 100) }')" 1 "connections are counted"
 like "$(redis bgsave 2>&1)" "$([ "$native" ] && echo 'saving started' || echo 'ERR')" "BGSAVE $([ "$native" ] && echo works || echo "says that it can't")"
-for _ in {1..100}; do [ "$(redis save 2>/dev/null)" = OK ] && break; sleep 0.1; done
+until_it eval '[ "$(redis save 2>/dev/null)" = OK ]'
 is "$(redis save)" OK "SAVE"
 [ -s data/dump.rdb ]
 result $? "the snapshot is in the volume"

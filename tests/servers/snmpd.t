@@ -15,10 +15,10 @@ export SNMP_PERSISTENT_DIR=$PWD/state MIBS= SNMPCONFPATH=$PWD
 snmp() { # snmp VERB ARGUMENT...
 	local verb=$1
 	shift
-	timeout 10 "snmp$verb" -v2c -c secret -t 1 -r 2 -Oqvn "udp:127.0.0.1:$port" "$@" 2>&1
+	timeout 100 "snmp$verb" -v2c -c secret -t 10 -r 5 -Oqvn "udp:127.0.0.1:$port" "$@" 2>&1
 }
 serve snmpd "$port" "$port/udp" -- /usr/sbin/snmpd -f -Lo -C -c "$PWD/snmpd.conf" -p "$PWD/snmpd.pid" -I -smux
-ready snmpd timeout 2 snmpget -v2c -c secret -t 1 -r 0 "udp:127.0.0.1:$port" .1.3.6.1.2.1.1.1.0
+ready snmpd timeout 20 snmpget -v2c -c secret -t 1 -r 0 "udp:127.0.0.1:$port" .1.3.6.1.2.1.1.1.0
 like "$(snmp get .1.3.6.1.2.1.1.1.0)" 'Linux' "what the system is"
 is "$(snmp get .1.3.6.1.2.1.1.6.0)" '"in a cell"' "its location"
 is "$(snmp get .1.3.6.1.2.1.1.7.0)" 72 "its services"
@@ -31,7 +31,7 @@ like "$(snmp get .1.3.6.1.4.1.2021.4.5.0)" '^[0-9]+ ?k?B?$' "memory"
 ok "a value is set" snmp set .1.3.6.1.2.1.1.4.0 s "somebody else"
 [ "$(snmp walk .1.3.6.1.2.1.1 | wc -l)" -ge 8 ]
 result $? "a walk of the system group"
-is "$(timeout 10 snmpget -v2c -c secret -Oqvn "tcp:127.0.0.1:$port" .1.3.6.1.2.1.1.7.0)" 72 "by TCP"
+is "$(timeout 100 snmpget -v2c -c secret -t 60 -Oqvn "tcp:127.0.0.1:$port" .1.3.6.1.2.1.1.7.0)" 72 "by TCP"
 like "$(timeout 10 snmpget -v2c -c wrong -t 1 -r 0 "udp:127.0.0.1:$port" .1.3.6.1.2.1.1.7.0 2>&1)" 'Timeout' "a wrong community gets no answer"
 is "$(for i in {1..30}; do snmp get .1.3.6.1.2.1.1.7.0 & done | sort | uniq -c | tr -s ' ')" " 30 72" "30 questions at once"
 stopped snmpd 0

@@ -6,15 +6,15 @@ needs=(sqlite3 nc)
 free_port port
 serve sqlite "$port" -- "$build/tests/server-sqlite" "$PWD/data.db" "$port"
 ask() {
-	printf '%s\n' "$@" | timeout 30 nc -N 127.0.0.1 "$port"
+	printf '%s\n' "$@" | timeout 100 nc -N 127.0.0.1 "$port"
 }
-ready sqlite sh -c "echo 'select 1;' | timeout 3 nc -N 127.0.0.1 $port | grep -q ok"
+ready sqlite sh -c "echo 'select 1;' | timeout 20 nc -N 127.0.0.1 $port | grep -q ok"
 is "$(ask 'pragma journal_mode = wal;' 'create table t (who, n integer);')" $'wal\nok\nok' "a table"
 is "$(ask "insert into t values ('a', 1), ('b', 2);" 'select * from t order by n;')" $'ok\na|1\nb|2\nok' "rows"
 is "$(ask 'select nonsense;')" 'error: no such column: nonsense' "an error"
 is "$(ask 'select hex(randomblob(500000));' | head -1 | wc -c)" 1000001 "a row of 1 MB"
 for k in {1..8}; do
-	for i in {1..25}; do echo "insert into t values ('c$k', $i);"; done | timeout 60 nc -N 127.0.0.1 "$port" >"w.$k" &
+	for i in {1..25}; do echo "insert into t values ('c$k', $i);"; done | timeout 200 nc -N 127.0.0.1 "$port" >"w.$k" &
 	writers+=($!)
 done
 wait "${writers[@]}"

@@ -43,7 +43,7 @@ END
 for i in {1..20}; do echo "	local-data: 'many.home. 300 IN TXT \"$i $(head -c 200 /dev/zero | tr '\0' y)\"'" >>many; done
 sed -i "/local-data-ptr/r many" unbound.conf
 ask() {
-	dig @127.0.0.1 -p "$port" +short +time=3 +tries=2 "$@"
+	dig @127.0.0.1 -p "$port" +short +time=200 +tries=3 "$@"
 }
 cell=(--net user:loopback)
 serve dnsmasq "$other" "$other/udp" -- /usr/sbin/dnsmasq -k -d -C dnsmasq.conf
@@ -54,13 +54,13 @@ is "$(ask one.home)" 192.0.2.1 "A"
 is "$(ask one.home AAAA)" 2001:db8::1 "AAAA"
 is "$(ask -x 192.0.2.1)" one.home. "PTR"
 is "$(ask text.home TXT | wc -c)" 253 "a long text"
-is "$(dig @127.0.0.1 -p "$port" +time=2 none.home | grep -o 'status: [A-Z]*')" "status: NXDOMAIN" "no such name"
+is "$(dig @127.0.0.1 -p "$port" +time=20 none.home | grep -o 'status: [A-Z]*')" "status: NXDOMAIN" "no such name"
 is "$(ask far.upstream)" 192.0.2.77 "a name that another server knows"
 is "$(dig @127.0.0.1 -p "$port" far.upstream | grep -c 'flags:.* ra')" 1 "recursion is offered"
 is "$(ask many.home TXT | wc -l)" 20 "an answer that is cut and asked again by TCP"
 is "$(ask +tcp one.home)" 192.0.2.1 "TCP"
 is "$(dig @127.0.0.1 -p "$tls" +tls +short one.home)" 192.0.2.1 "TLS"
 yes one.home | head -500 >names
-is "$(dig @127.0.0.1 -p "$port" +short +time=3 -f names | uniq -c | tr -s ' ')" " 500 192.0.2.1" "500 questions"
+is "$(dig @127.0.0.1 -p "$port" +short +time=20 -f names | uniq -c | tr -s ' ')" " 500 192.0.2.1" "500 questions"
 stopped unbound 0
 finish
