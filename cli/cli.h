@@ -19,7 +19,7 @@ struct verb {
 	int (*main)(int argc, char **argv); /* argv[0] is the verb; the exit status, or -N: end by signal N */
 };
 
-extern const struct verb verb_cc, verb_cxx;
+extern const struct verb verb_cc, verb_cxx, verb_variants;
 extern const struct verb verb_run, verb_ps, verb_logs, verb_inspect, verb_stop, verb_kill, verb_rm, verb_wait, verb_top, verb_trace,
 	verb_debug, verb_image, verb_chaff, verb_measure, verb_shuffle, verb_demap;
 

@@ -20,7 +20,7 @@
 #define OPTION_HELP 1000
 
 static const struct verb *const verbs[] = {&verb_run, &verb_ps, &verb_logs, &verb_inspect, &verb_top, &verb_stop, &verb_kill, &verb_wait,
-	&verb_rm, &verb_trace, &verb_debug, &verb_image, &verb_cc, &verb_cxx, &verb_chaff, &verb_measure, &verb_shuffle, &verb_demap};
+	&verb_rm, &verb_trace, &verb_debug, &verb_image, &verb_cc, &verb_cxx, &verb_variants, &verb_chaff, &verb_measure, &verb_shuffle, &verb_demap};
 
 static void print_overview(FILE *out)
 {

@@ -271,7 +271,7 @@ int driver_run(const char *const *argv, const struct driver_child *child, struct
 static const struct {
 	const char *prefix, *package;
 } packages[] = {
-	{"gcc", "gcc"}, {"g++", "g++"}, {"clang", "clang-19"}, {"as", "binutils"}, {"ld.lld", "lld-19"}, {"make", "make"},
+	{"gcc", "gcc"}, {"g++", "g++"}, {"clang", "clang-19"}, {"as", "binutils"}, {"objcopy", "binutils"}, {"ld.lld", "lld-19"}, {"make", "make"},
 };
 
 int driver_find(const char *name, const char **ret_path, struct vb_error *err)
