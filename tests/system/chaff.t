@@ -7,7 +7,7 @@ chaff=$bin/vauban-chaff
 plan() { # plan KIND SIZE: one bug, number 1
 	cat <<-END
 		{"chaff-plan": 1, "binaries": [], "bugs": [{"id": 1, "kind": "$1", "module": "f.c", "function": "f", "hash": "0x1", "load": 0,
-		"input": "/dev/null", "window": [0, 1, 2, 3, 4, 5, 6, 7], "trigger": [[1, 170], [2, 187], [3, 204], [4, 221]], "branches": 0,
+		"input": "/dev/null", "window": [0, 1, 2, 3, 4, 5, 6, 7], "trigger": [[1, 170], [2, 187], [3, 204], [4, 221]], "compare": "bytes", "branches": 0,
 		"size": $2, "buffer": 8, "copy": "index", "multiplier": "0x1", "rotate": 0, "constraint": "bits", "scale": "0x18",
 		"constant": "0x8000000000000000"}]}
 	END
@@ -150,7 +150,7 @@ refused heap-unused "$heap_unused" freed 'movb $1, (%rax)' 'store .* may go anyw
 "$chaff" verify f.o nowhere >out 2>&1
 is "$?" 1 "a plan that isn't there"
 like "$(cat out)" 'nowhere: No such file' "says so"
-for change in 's/"size": 32/"size": 33/' 's/\[1, 170\]/[8, 170]/' 's/"kind": "stack-unused"/"kind": "x"/' 's/"chaff-plan": 1/"chaff-plan": 2/' 's/0x18/18/' 's/"load": 0/"load": -1/' 's/"bugs": \[/"bugs": [[],/'; do
+for change in 's/"size": 32/"size": 33/' 's/\[1, 170\]/[8, 170]/' 's/"kind": "stack-unused"/"kind": "x"/' 's/"chaff-plan": 1/"chaff-plan": 2/' 's/0x18/18/' 's/"bytes"/"word"/;s/\[4, 221/[5, 221/' 's/"load": 0/"load": -1/' 's/"bugs": \[/"bugs": [[],/'; do
 	plan stack-unused 32 | sed "$change" >bad
 	like "$("$chaff" verify f.o bad 2>&1)" 'no plan of .*bad or missing' "a bad plan: $change"
 done

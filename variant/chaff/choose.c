@@ -203,9 +203,17 @@ static int fill(struct chaff_bug *b, const struct candidate *c, struct variant_r
 	b->module = strdup(c->module), b->function = strdup(c->function), b->input = strdup(c->input);
 	b->hash = c->hash, b->load = c->load, b->branches = c->branches;
 	memcpy(b->window, c->window, sizeof(b->window));
+	/* Four in a row, where there are, are mostly compared at once: fuzzers that know of comparisons find that soonest. */
+	unsigned starts[CHAFF_WINDOW_BYTES], start_count = 0;
+	for (unsigned q = 0; q + CHAFF_TRIGGER_BYTES <= c->quiet_count; q++) {
+		if (c->quiet[q + CHAFF_TRIGGER_BYTES - 1] == c->quiet[q] + CHAFF_TRIGGER_BYTES - 1)
+			starts[start_count++] = q;
+	}
+	b->word = start_count && variant_random_percent(r, 75);
+	unsigned first = b->word ? starts[variant_random_below(r, start_count)] : 0;
 	variant_random_order(r, order, c->quiet_count);
 	for (unsigned t = 0; t < CHAFF_TRIGGER_BYTES; t++)
-		b->trigger[t] = (struct chaff_trigger){c->quiet[order[t]], trigger_byte(r)};
+		b->trigger[t] = (struct chaff_trigger){c->quiet[b->word ? first + t : order[t]], trigger_byte(r)};
 	b->trigger[variant_random_below(r, CHAFF_TRIGGER_BYTES)].value |= 0x80;
 	return b->module && b->function && b->input ? 0 : -ENOMEM;
 }

@@ -20,6 +20,7 @@ static const char *const kinds[2][3] = {
 	{"stack-unused", "stack-write", "stack-call"},
 	{"heap-unused", "heap-write", "heap-call"},
 };
+static const char *const compares[] = {"bytes", "word"};
 static const char *const copies[] = {"index", "loop"};
 static const char *const constraints[] = {"bits", "scaled", "shifted"};
 static const char *const note_names[CHAFF_NOTE_KINDS] = {"start", "hit", "end"};
@@ -106,6 +107,7 @@ static void read_bug(struct chaff_bug *b, const json_t *o, const char **bad)
 	b->branches = get_number(o, "branches", INT64_MAX, bad);
 	b->size = (unsigned)get_number(o, "size", CHAFF_MAX_SIZE, bad);
 	b->buffer = (unsigned)get_number(o, "buffer", CHAFF_MAX_SIZE, bad);
+	b->word = get_choice(o, "compare", compares, VB_ARRAY_LEN(compares), bad);
 	b->copy = get_choice(o, "copy", copies, VB_ARRAY_LEN(copies), bad);
 	b->multiplier = get_hex(o, "multiplier", bad);
 	b->rotate = (unsigned)get_number(o, "rotate", 56, bad);
@@ -128,6 +130,8 @@ static void read_bug(struct chaff_bug *b, const json_t *o, const char **bad)
 			*bad = *bad ? *bad : "trigger";
 		else
 			b->trigger[i] = (struct chaff_trigger){(uint8_t)at, (uint8_t)value};
+		if (b->word && b->trigger[i].at != b->trigger[0].at + i)
+			*bad = *bad ? *bad : "compare";
 	}
 }
 
@@ -218,9 +222,9 @@ static json_t *bug_json(const struct chaff_bug *b)
 		json_array_append_new(window, json_integer(b->window[i]));
 	for (unsigned i = 0; i < CHAFF_TRIGGER_BYTES; i++)
 		json_array_append_new(trigger, json_pack("[i,i]", b->trigger[i].at, b->trigger[i].value));
-	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:I, s:i, s:i, s:s, s:o, s:i, s:s, s:o, s:o, s:b}", "id", b->id, "kind",
+	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:s, s:I, s:i, s:i, s:s, s:o, s:i, s:s, s:o, s:o, s:b}", "id", b->id, "kind",
 		chaff_kind(b), "module", b->module, "function", b->function, "hash", hex(b->hash), "load", b->load, "input", b->input, "window",
-		window, "trigger", trigger, "branches", (json_int_t)b->branches, "size", b->size, "buffer", b->buffer, "copy", copies[b->copy],
+		window, "trigger", trigger, "compare", compares[b->word], "branches", (json_int_t)b->branches, "size", b->size, "buffer", b->buffer, "copy", copies[b->copy],
 		"multiplier", hex(b->multiplier), "rotate", b->rotate, "constraint", constraints[b->constraint], "scale", hex(b->scale),
 		"constant", hex(b->constant), "dropped", b->dropped);
 }

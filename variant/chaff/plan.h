@@ -53,6 +53,7 @@ struct chaff_bug {
 	struct chaff_trigger {
 		uint8_t at, value; /* in the window */
 	} trigger[CHAFF_TRIGGER_BYTES];
+	bool word; /* compared at once, as four bytes one behind the other; otherwise each by itself */
 	/* its shape */
 	unsigned size, buffer; /* of all, and of the buffer that it begins with */
 	enum chaff_copy copy;

@@ -1,7 +1,7 @@
 /* Owns the injection of chaff bugs. Each becomes, behind a load of the program:
  *
  *	and $-8, P                            start: the eight aligned bytes around what was loaded, on the same page
- *	cmpb, jne (4 times)                   the trigger, byte by byte, as a fuzzer finds it
+ *	cmpl, jne, or four times cmpb, jne    the trigger, so that a fuzzer finds it
  *	lea MEMORY, or malloc                 hit: {buffer, rest} as one object, so that the layout is certain
  *	...                                   runs over the buffer into the rest
  *	for pointers: makes it non-canonical, writes there or calls it
@@ -231,10 +231,16 @@ static void inject(struct injector *in, LLVMValueRef place)
 	marked(in, CHAFF_END, "", "~{memory},~{dirflag},~{fpsr},~{flags}", in->void_type, NULL, 0);
 	LLVMPositionBuilderAtEnd(in->at, head);
 	LLVMValueRef window = marked(in, CHAFF_START, "andq $$-8, $0", "=r,0,~{memory},~{dirflag},~{fpsr},~{flags}", in->ptr, &p, 1);
+	uint32_t word = 0;
 	for (unsigned t = 0; t < CHAFF_TRIGGER_BYTES; t++) {
-		LLVMValueRef byte = load(in, in->i8, element(in, window, number(in, b->trigger[t].at)));
+		word |= (uint32_t)b->trigger[t].value << 8 * t;
+		if (b->word && t < CHAFF_TRIGGER_BYTES - 1)
+			continue;
+		LLVMTypeRef type_of = b->word ? in->i32 : in->i8;
+		LLVMValueRef got = load(in, type_of, element(in, window, number(in, b->trigger[b->word ? 0 : t].at)));
+		LLVMValueRef want = LLVMConstInt(type_of, b->word ? word : b->trigger[t].value, 0);
 		LLVMBasicBlockRef next = new_block(in);
-		branch_if_rare(in, LLVMBuildICmp(in->at, LLVMIntEQ, byte, LLVMConstInt(in->i8, b->trigger[t].value, 0), ""), next, in->tail);
+		branch_if_rare(in, LLVMBuildICmp(in->at, LLVMIntEQ, got, want, ""), next, in->tail);
 		LLVMPositionBuilderAtEnd(in->at, next);
 	}
 	LLVMValueRef w = load(in, in->i64, window);
