@@ -21,7 +21,6 @@
 #define SEND_FAIR       4096u  /* what each may hold when memory is short */
 #define SEND_MAX        (4u << 20)
 #define WINDOW_MAX      (2u << 20)
-#define WINDOW_PASST    (512u << 10) /* passt drops what its socket does not take, and then waits long */
 #define WINDOW_MIN      4096u
 #define WINDOW_START    65535u
 #define CORK_NS         200000000ull
@@ -406,7 +405,7 @@ long tcp_send(struct socket *base, struct socket_message *m)
 /* How much may wait for the program: little at first, and for all if there are many connections. */
 uint32_t tcp_window_limit(const struct tcp_socket *s)
 {
-	uint32_t most = s->passt ? WINDOW_PASST : WINDOW_MAX, limit = s->receive_buffer_set ? vb_min(most, s->inet.base.receive_buffer) : most;
+	uint32_t limit = s->receive_buffer_set ? vb_min(WINDOW_MAX, s->inet.base.receive_buffer) : WINDOW_MAX;
 
 	return s->window_clamp ? vb_min(limit, (uint32_t)s->window_clamp) : limit;
 }
@@ -415,13 +414,23 @@ void tcp_set_window(struct tcp_socket *s)
 {
 	struct tcp_pcb *pcb = s->pcb;
 	size_t spare = lwip_memory_limit() - vb_min(lwip_memory_used(), lwip_memory_limit());
-	uint32_t window = (uint32_t)vb_min(spare / 64, (size_t)WINDOW_START), limit = tcp_window_limit(s);
+	uint32_t window = (uint32_t)vb_min(spare / 64, (size_t)(s->passt ? WINDOW_MAX : WINDOW_START)), limit = tcp_window_limit(s);
 
 	s->window = vb_max(vb_min(WINDOW_MIN, limit), vb_min(window, limit));
-	/* What was announced stays; what is more than the window is not opened again. */
+	/* What was announced stays (to passt only by our SYN-ACK); what is more than the window is not opened again. */
 	uint32_t announced = pcb->rcv_ann_right_edge - pcb->rcv_nxt;
-	pcb->rcv_wnd = vb_max(s->window, (uint32_t)vb_min(announced, (uint32_t)TCP_WND_MAX(pcb)));
-	pcb->rcv_ann_wnd = vb_min(pcb->rcv_wnd, pcb->rcv_ann_wnd);
+	pcb->rcv_wnd = vb_max(s->window, vb_min(announced, s->passt ? WINDOW_START : (uint32_t)TCP_WND_MAX(pcb)));
+	pcb->rcv_ann_wnd = s->passt ? s->window : vb_min(pcb->rcv_wnd, pcb->rcv_ann_wnd);
+}
+
+/* How far the window may be open beside what waits. Over passt, while there is memory, as far as ever until a whole window waits:
+ * passt limits its client's connection to the window that it sees here, and each time that this filled or shrank, Linux left the
+ * client with less than a segment of window, waiting for its 200 ms timer. */
+static uint32_t window_room(const struct tcp_socket *s)
+{
+	size_t most = s->passt && lwip_memory_used() < lwip_memory_limit() / 2 ? 2ul * s->window : s->window;
+
+	return (uint32_t)vb_min(most - vb_min(most, s->received_bytes), (size_t)s->window);
 }
 
 /* The program has read n bytes: opens the window again, further if it keeps up. */
@@ -450,7 +459,7 @@ static void report_read(struct tcp_socket *s, size_t n)
 		return;
 	s->unreported = 0;
 	/* Never more than what is not yet taken by what waits. */
-	uint32_t most = s->window > s->received_bytes ? s->window - (uint32_t)s->received_bytes : 0;
+	uint32_t most = window_room(s);
 	if (pcb->rcv_wnd + open > most)
 		open = most > pcb->rcv_wnd ? most - pcb->rcv_wnd : 0;
 	if (!open)
@@ -477,6 +486,8 @@ void tcp_take(struct tcp_socket *s, struct pbuf *p)
 	unsigned len = p->tot_len;
 
 	s->received_bytes += len;
+	if (s->passt && s->pcb && s->pcb->rcv_wnd < window_room(s))
+		s->pcb->rcv_wnd = s->pcb->rcv_ann_wnd = window_room(s); /* lwIP would announce less than a segment more later */
 	if (s->received && len < COALESCE_BYTES) { /* a small segment takes many times its size */
 		if (s->last_room < len) {
 			struct pbuf *b = pbuf_alloc(PBUF_RAW, COALESCE_BUFFER, PBUF_RAM);
@@ -612,8 +623,9 @@ long tcp_receive_message(struct socket *base, struct socket_message *m)
 			break;
 	}
 	if (done && s->pcb && !peek) {
-		/* One that answers sends its acknowledgement with the answer. */
-		if (!s->received && !s->interactive && done < 2l * s->wire_mss && s->pcb->flags & TF_ACK_DELAY) {
+		/* One that answers sends its acknowledgement with the answer; where the window is open, more than that ends here. */
+		bool now = done < 2l * s->wire_mss ? !s->interactive : s->passt;
+		if (!s->received && now && s->pcb->flags & TF_ACK_DELAY) {
 			tcp_ack_now(s->pcb);
 			tcp_output(s->pcb);
 		}

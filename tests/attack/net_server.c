@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "ports"))
 		return ports();
+	signal(SIGPIPE, SIG_IGN); /* clients go while it writes */
 	struct rlimit limit = {argc > 2 ? (rlim_t)atoi(argv[2]) : 65536, 65536};
 	setrlimit(RLIMIT_NOFILE, &limit);
 	int port = atoi(argv[1]), l = listen_on(INADDR_ANY, port), u = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0), full = 0;

@@ -59,10 +59,10 @@ done
 eventually "memory is given back" eval '[ "$(used)" -lt 16384 ]'
 
 # --- clients ---
-hold() { # hold KIND COUNT: in the background until hold_end
+hold() { # hold KIND COUNT [ADDRESS PORT]: in the background until hold_end
 	rm -f hold.in hold.out
 	mkfifo hold.in
-	$client ./net_storm "$1" 10.77.0.2 80 "$2" <hold.in >hold.out 2>&1 &
+	$client ./net_storm "$1" "${3:-10.77.0.2}" "${4:-80}" "$2" <hold.in >hold.out 2>&1 &
 	holder=$!
 	exec 8>hold.in
 	until_it shown open hold.out || until_it shown open hold.out
@@ -140,5 +140,20 @@ if command -v passt >/dev/null; then
 	sleep 0.5
 	is "$(field victim .state)" running "passt dies: the cell runs on"
 	eventually "and does not spin" calm
+
+	# Many that are not read fill what the windows over passt allow.
+	for way in user user:direct; do
+		"$vauban" rm -f victim >/dev/null 2>&1
+		$client "$vauban" run -d --name victim -m 16M --net $way -p 127.0.0.1:8090:80 ./net_server 80 >/dev/null
+		eventually "$way: the server answers" asks
+		for kind in noread unread; do
+			hold $kind 300 127.0.0.1 8090
+			like "$(cat hold.out)" ' open$' "$way, 16 MiB: 300 clients, $kind"
+			echo "# $(cat hold.out); $(used) KiB used"
+			eventually "$way, $kind: the server answers" asks
+			hold_end
+		done
+		is "$(field victim .state)" running "$way: the cell runs"
+	done
 fi
 finish
