@@ -94,7 +94,7 @@ int tcp_cases_run(const struct tcp_case *cases, unsigned count, int argc, char *
 		fflush(stdout);
 		pid_t pid = fork();
 		if (!pid) {
-			alarm(60);
+			alarm(250);
 			v6 = i % 2;
 			c->run();
 			fflush(stdout);
