@@ -17,6 +17,7 @@
 
 struct build {
 	const char *output, *program, *root;
+	const char *variants, *seed; /* the program is one of a variant set (variant/variants.h) */
 	char **trace; /* command */
 	struct image_strings adds;
 	bool keep_times;
@@ -25,6 +26,8 @@ struct build {
 
 enum {
 	OPT_PROGRAM = 256,
+	OPT_VARIANTS,
+	OPT_SEED,
 	OPT_ADD,
 	OPT_ROOT,
 	OPT_KEEP_TIMES,
@@ -41,6 +44,8 @@ enum {
 static const struct option options[] = {
 	{"output", required_argument, NULL, 'o'},
 	{"program", required_argument, NULL, OPT_PROGRAM},
+	{"variants", required_argument, NULL, OPT_VARIANTS},
+	{"seed", required_argument, NULL, OPT_SEED},
 	{"add", required_argument, NULL, OPT_ADD},
 	{"root", required_argument, NULL, OPT_ROOT},
 	{"keep-times", no_argument, NULL, OPT_KEEP_TIMES},
@@ -97,6 +102,12 @@ static const char *take_option(struct build *b, int option)
 	case OPT_PROGRAM:
 		b->program = optarg;
 		return NULL;
+	case OPT_VARIANTS:
+		b->variants = optarg;
+		return NULL;
+	case OPT_SEED:
+		b->seed = optarg;
+		return NULL;
 	case OPT_ADD:
 		return image_strings_add(&b->adds, optarg) ? "out of memory" : NULL;
 	case OPT_ROOT:
@@ -149,6 +160,10 @@ static const char *take_options(struct build *b, int argc, char **argv)
 		return "-o FILE is missing";
 	if (!!b->program + !!b->root + !!b->trace != 1)
 		return "one of --program, --root and --trace is needed";
+	if (!b->variants != !b->seed || (b->variants && !b->program))
+		return "--variants SET goes with --seed N and --program NAME: which variant of which program";
+	if (b->variants && (strchr(b->program, '/') || strchr(b->seed, '/')))
+		return "with --variants, --program and --seed are names in the set";
 	if (b->root && b->adds.count)
 		return "--add doesn't go with --root: put the files into the directory";
 	if (b->root && !b->manifest.entry.count)
@@ -207,7 +222,15 @@ static int build_program(struct build *b, struct vb_error *err)
 	char program[PATH_MAX], from[PATH_MAX + 16];
 	struct tree tree = {0};
 	struct image_source source = {.tree = &tree};
-	int r = plan_find_program(b->program ? b->program : b->trace[0], program, err);
+	char variant[PATH_MAX];
+	int r = 0;
+
+	if (b->variants && snprintf(variant, sizeof(variant), "%s%s/%s/%s", strchr(b->variants, '/') ? "" : "./", b->variants, b->seed, b->program) >=
+				   (int)sizeof(variant))
+		return vb_error_set(err, -ENAMETOOLONG, "%.40s...: %s", b->variants, strerror(ENAMETOOLONG));
+	if (b->variants && access(variant, R_OK))
+		return vb_error_errno(err, "%s: the set has no such variant or program", variant);
+	r = plan_find_program(b->variants ? variant : b->program ? b->program : b->trace[0], program, err);
 
 	if (!r)
 		r = plan_add_base(&tree, err);
@@ -221,7 +244,10 @@ static int build_program(struct build *b, struct vb_error *err)
 		r = tree_add_directory(&tree, b->manifest.cwd, 0755, err);
 	if (!r)
 		r = plan_complete(&tree, err);
-	snprintf(from, sizeof(from), "%s %s", b->trace ? "trace" : "program", program);
+	if (b->variants)
+		snprintf(from, sizeof(from), "variant %s of %s", b->seed, b->program);
+	else
+		snprintf(from, sizeof(from), "%s %s", b->trace ? "trace" : "program", program);
 	if (!r)
 		r = plan_manifest(&b->manifest, program, from, err);
 	if (!r) {

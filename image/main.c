@@ -12,7 +12,7 @@ static const struct verb {
 	const char *usage, *about;
 } verbs[] = {
 	{"build", command_build,
-		"-o FILE (--program PROGRAM [--add PATH[:DEST]]... | --root DIR [--keep-times] | --trace COMMAND...)\n"
+		"-o FILE (--program PROGRAM [--variants SET --seed N] [--add PATH[:DEST]]... | --root DIR [--keep-times] | --trace COMMAND...)\n"
 		"                          [--env NAME=VALUE]... [--cwd DIR] [--user UID:GID] [--memory SIZE] [--jit]\n"
 		"                          [--entry ARG]... [--arg ARG]...",
 		"make an image of a program, a root directory, or what a command uses"},
