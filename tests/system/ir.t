@@ -1,6 +1,6 @@
 #!/bin/bash
-# vauban-ir: the slots of a frame are shuffled and padded, buffers stay above the rest, the stack protector sees what it saw before,
-# and what must stay an alloca of its own does.
+# vauban-ir: parameters change places where only one file can know; the slots of a frame are shuffled and padded, buffers stay above the rest, the stack protector sees what it saw before,
+# and what must stay as it is does.
 . "$(dirname "$0")/lib.sh"
 ir=$(dirname "$vauban")/vauban-ir
 clang=clang-19
@@ -64,7 +64,7 @@ variant 6 places -O2 -fstack-protector-strong places.c && cp places.bc again.bc
 mkdir elsewhere && cp places.c elsewhere
 (cd elsewhere && variant 6 places -O2 -fstack-protector-strong places.c)
 ok "the same seed gives the same bytes in another directory" cmp again.bc elsewhere/places.bc
-variant 6 places -O2 -fstack-protector-strong places.c && "$ir" --seed 6 --no-stack places.bc none.bc && "$ir" --seed 7 --plain places.bc plain.bc
+variant 6 places -O2 -fstack-protector-strong places.c && "$ir" --seed 6 --no-stack --no-registers places.bc none.bc && "$ir" --seed 7 --plain places.bc plain.bc
 ok "--no-stack and --plain change nothing" cmp none.bc plain.bc
 $clang -O2 -emit-llvm -c places.c -o in.bc
 sed 's/((noinline)) int/((noinline, section(".text.vauban_plain"))) int/' places.c >opted.c
@@ -291,6 +291,62 @@ like "$(of grows)" 'alloca i8, i64 %' "dynamic slots stay"
 like "$(of grows)" 'alloca <\{.*\[3 x i32\]' "a fixed number of elements is packed"
 is "$(of many | grep -c 'alloca')" 1 "phis of one block with several edges"
 
+# --- parameters ---
+cat >calls.c <<'E2'
+#include <stdarg.h>
+#include <stdio.h>
+#define OWN static __attribute__((noinline))
+struct big { long a[5]; };
+OWN long mixed(int a, long b, char c, double d, float e, short g, void *h, int i) { return a + b * 2 + c * 3 + (long)(d * 4) + (long)(e * 5) + g * 6 + !!h * 7 + i * 8; }
+OWN int again(int a, long b) { return a ? again(a - 1, b + 1) * 2 : (int)b; }
+OWN long whole(struct big b, int i, char c) { return b.a[i] + c; }
+OWN int pointed(int a, long b) { return a - (int)b; }
+OWN int many(int n, int k, ...) { va_list l; va_start(l, k); int r = n - k; while (n--) r += va_arg(l, int); va_end(l); return r; }
+OWN int jumps(int n, long m) { static void *const to[] = {&&a, &&b}; goto *to[n & 1]; a: return (int)m; b: return n; }
+int (*volatile pointer)(int, long) = pointed;
+int main(int argc, char **argv)
+{
+	struct big b = {{1, 2, 3, 4, 5}};
+	printf("%ld %d %ld %d %d %d\n", mixed(argc, argc + 1, (char)(argc + 2), argc + 3, argc + 4, (short)(argc + 5), argv[argc], argc + 7), again(argc + 3, 2), whole(b, argc, 'x'), pointer(9, 4) + pointed(3, 1), many(2, 1, 5, argc), jumps(argc, 7));
+	return 0;
+}
+E2
+signature() { # signature FUNCTION: its parameters' types
+	llvm-dis-19 made.bc -o - | sed -n "s/^define.*@$1(\(.*\)) .*{.*/\1/p" | sed 's/ noundef//g; s/ signext//g; s/ %[0-9a-z]*//g; s/ #.*//'
+}
+for o in -O0 '-O2 -g'; do
+	# shellcheck disable=SC2086
+	variant plain made $o -w calls.c
+	./made >want
+	for f in mixed again whole pointed many jumps; do signature $f >"was.$f"; : >"is.$f"; done
+	for seed in 1 2 3 4 5 6; do
+		# shellcheck disable=SC2086
+		variant $seed made $o -w calls.c && ./made | cmp -s - want || echo "seed $seed"
+		for f in mixed again whole pointed many jumps; do signature $f >>"is.$f"; done
+	done >bad 2>&1
+	is "$(cat bad)" "" "$o: parameters in another order work"
+	[ "$(sort -u is.mixed | wc -l)" -ge 4 ] && [ "$(sort -u is.again | wc -l)" = 2 ]
+	result $? "$o: the order differs by seed" "$(sort -u is.mixed)"
+	for f in whole pointed many jumps; do
+		is "$(sort -u is.$f)" "$(cat was.$f)" "$o: $f keeps its order"
+	done
+done
+cat >tied.ll <<'E2'
+target triple = "x86_64-pc-linux-gnu"
+declare void @use(ptr)
+define internal i32 @end(i32 %a, i64 %b) { ret i32 %a }
+define i32 @tail(i32 %a, i64 %b) { %r = musttail call i32 @end(i32 %a, i64 %b)
+  ret i32 %r }
+define internal void @result(ptr sret(i64) %p, i32 %a) { store i64 1, ptr %p
+  ret void }
+define internal ptr @room(i32 %a, i64 %b) allocsize(1) { ret ptr null }
+define void @calls() { %p = alloca i64
+  call void @result(ptr sret(i64) %p, i32 1)
+  %q = call ptr @room(i32 1, i64 2)
+  call void @use(ptr %q)
+  ret void }
+E2
+is "$(packed tied.ll | grep -cE '^define.*@(end\(i32 %a, i64 %b|result\(ptr sret|room\(i32 %a)')" 3 "a musttail callee, a result in memory and allocsize keep their order"
 # --- errors ---
 fails() { # fails STATUS PATTERN NAME ARGUMENT...
 	local status=$1 pattern=$2 name=$3 out

@@ -28,6 +28,7 @@ struct ir_pass {
 /* In main.c's table, in the order in which they run. */
 extern const struct ir_pass ir_chaff_trace_pass; /* chaff_trace.c */
 extern const struct ir_pass ir_chaff_pass;       /* chaff_inject.c */
+extern const struct ir_pass ir_parameters_pass;  /* parameters.c */
 extern const struct ir_pass ir_stack_pass;       /* stack.c */
 
 /* The function has a body that ends up in this object, and its author didn't opt out. */

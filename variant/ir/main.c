@@ -25,6 +25,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 static const struct ir_pass *const passes[] = {
 	&ir_chaff_trace_pass, /* these two name places in the bitcode as clang wrote it */
 	&ir_chaff_pass,
+	&ir_parameters_pass,
 	&ir_stack_pass,
 };
 
@@ -34,7 +35,7 @@ static const char usage[] =
 	"  clang-19 -O2 -emit-llvm -c a.c -o a.bc\n"
 	"  vauban-ir --seed 7 a.bc b.bc\n"
 	"  clang-19 -O2 -Xclang -disable-llvm-passes -c b.bc -o a.o\n"
-	"What it does: --[no-]stack. Other options of vauban cc concern other stages and change nothing here.\n";
+	"What it does: --[no-]stack, --[no-]registers. Other options of vauban cc concern other stages and change nothing here.\n";
 
 bool ir_may_change(LLVMValueRef function)
 {
