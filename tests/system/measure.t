@@ -99,7 +99,7 @@ like "$("$vauban" measure --plot x.gif a b 2>&1)" '\.svg or \.png' "another form
 like "$("$vauban" measure --depth 1 a b 2>&1)" '--depth is a number from 2' "a bad depth"
 for n in 70 500 4000; do
 	head -c $n a >short
-	timeout 20 "$vauban" measure short a >/dev/null 2>short.err
+	timeout 100 "$vauban" measure short a >/dev/null 2>short.err
 	is $? 1 "cut to $n bytes: $(cat short.err)"
 done
 finish

@@ -76,7 +76,7 @@ same() { # same NAME PROGRAM SEED...: shuffled, it prints what it did
 	want=$("./$program" 2>&1; echo "$?")
 	for seed; do
 		"$vauban" shuffle "$program" --seed "$seed" -o "$program.$seed" --quiet 2>>errors || wrong+=" $seed: $(tail -1 errors)"
-		got=$(timeout 20 "./$program.$seed" 2>&1; echo "$?")
+		got=$(timeout 100 "./$program.$seed" 2>&1; echo "$?")
 		[ "$got" = "$want" ] || wrong+=" $seed: ${got: -100}"
 		cmp -s "$program" "$program.$seed" && wrong+=" $seed: nothing moved"
 	done

@@ -29,15 +29,15 @@ int main(int argc, char **argv)
 END
 gcc -O1 -static -no-pie "$work/trap.c" -o "$work/trap"
 address=$(nm "$work/trap" | awk '$3 == "the_trap" { sub(/^0+/, "", $1); print $1 }')
-timeout -k 1 30 "$vauban" run -d --name $cell "$work/trap" >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run -d --name $cell "$work/trap" >/dev/null 2>&1
 eventually "the program ends" eval '[ "$(field $cell .state)" = exited ]'
 is "$(field $cell .exit.signal)" 5 "by SIGTRAP"
 like "$("$vauban" logs -a $cell 2>&1)" "booby trap hit at 0x$address: " "the log names the address"
 is "$("$vauban" logs -a $cell 2>&1 | grep -c 'booby trap')" 1 "once"
 "$vauban" rm $cell >/dev/null 2>&1
-timeout -k 1 30 "$vauban" run -d --name $cell "$work/trap" handler >/dev/null 2>&1
+timeout -k 1 100 "$vauban" run -d --name $cell "$work/trap" handler >/dev/null 2>&1
 eventually "a program that handles SIGTRAP goes on" eval '"$vauban" logs $cell 2>/dev/null | grep -q "^went on$"'
-is "$(field $cell .booby_traps)" 1 "inspect counts"
+becomes 1 "inspect counts" field $cell .booby_traps
 "$vauban" kill $cell >/dev/null 2>&1
 eventually "it is gone" eval '"$vauban" rm $cell'
 finish
