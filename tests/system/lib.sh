@@ -89,8 +89,8 @@ asleep() { # asleep PID: a command of ours has come to its waiting
 	[[ "$(cat "/proc/$1/comm" 2>/dev/null) $(ps -o state= -p "$1")" == vauban*\ S* ]]
 }
 
-namespace() { # namespace VARIABLE: the process of a new network namespace, until the test ends or 10 minutes are over
-	unshare -n sleep 600 >/dev/null &
+namespace() { # namespace VARIABLE: the process of a new network namespace, until the test ends or 20 minutes are over
+	unshare -n sleep 1200 >/dev/null &
 	printf -v "$1" %s $!
 	disown $! # bash is not to report that it was killed
 	until_it eval '[ "$(readlink /proc/'$!'/ns/net)" != "$(readlink /proc/$$/ns/net)" ]'
