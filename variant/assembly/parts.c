@@ -239,20 +239,36 @@ static struct loop *find_loops(struct unit *u, const struct part *p, unsigned *r
 	return loops;
 }
 
-/* Hot is what was counted so, inner loops speaking for themselves; without a profile, the innermost loops. */
+static unsigned dispatches(const struct unit *u, const struct part *p, uint32_t from, uint32_t to)
+{
+	unsigned count = 0;
+	for (uint32_t i = from; i < to; i++) {
+		const struct statement *st = &u->statements[i];
+		count += part_code(u, p, st) && st->instruction->mnemonic && st->instruction->mnemonic->control == CONTROL_JUMP && st->instruction->operands == 1 &&
+			 st->instruction->operand[0].indirect;
+	}
+	return count;
+}
+
+/* Hot is what was counted so, inner loops speaking for themselves. Without a profile: the innermost loops, loops around a switch, and
+ * interpreters, which have a jump through a table after each of their instructions. */
+#define INTERPRETER_DISPATCHES 8
 static void mark_hot(struct unit *u, struct part *p)
 {
 	unsigned count = 0;
 	struct loop *loops = find_loops(u, p, &count);
 	bool known = u->profile_count && profile_knows(u, p);
 	p->hot = known && profile_hot(u, p, 0);
-	for (uint32_t i = p->label; i < p->end && p->hot; i++)
+	bool all = known ? p->hot : dispatches(u, p, p->label, p->end) >= INTERPRETER_DISPATCHES;
+	for (uint32_t i = p->label; i < p->end && all; i++)
 		u->statements[i].hot = true;
+	if (all && !known)
+		return;
 	for (unsigned n = 0; loops && n < count; n++) {
 		bool innermost = n + 1 == count || loops[n + 1].head > loops[n].end;
-		bool hot = known ? profile_hot(u, p, n + 1) : innermost;
+		bool hot = known ? profile_hot(u, p, n + 1) : innermost || dispatches(u, p, loops[n].head, loops[n].end);
 		for (uint32_t i = loops[n].head; i <= loops[n].end; i++)
-			u->statements[i].hot = hot;
+			u->statements[i].hot = known ? hot : hot || u->statements[i].hot;
 	}
 }
 
