@@ -27,7 +27,8 @@ static bool register_and_number(struct slice s, int *ret_register, int64_t *ret_
 	if (!comma)
 		return false;
 	uint32_t n = (uint32_t)(comma - s.at);
-	return cfi_register((struct slice){s.at, n}, ret_register) && slice_number(slice_trim((struct slice){comma + 1, s.length - n - 1}), ret_number);
+	return cfi_register((struct slice){s.at, n}, ret_register) &&
+	       slice_number(slice_trim((struct slice){comma + 1, s.length - n - 1}), ret_number);
 }
 
 bool cfi_step(struct cfi_walk *w, const struct statement *st)

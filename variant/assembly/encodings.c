@@ -58,16 +58,20 @@ static bool is_register(const struct operand *o)
 
 static unsigned width(const struct instruction *in)
 {
-	return in->mnemonic->bytes ? in->mnemonic->bytes : in->operands && is_register(&in->operand[in->operands - 1]) ? in->operand[in->operands - 1].reg.bytes : 0;
+	return in->mnemonic->bytes                                           ? in->mnemonic->bytes
+	       : in->operands && is_register(&in->operand[in->operands - 1]) ? in->operand[in->operands - 1].reg.bytes
+									     : 0;
 }
 
 /* op %src, %dst in either direction: the ModRM byte can name either register as its r/m */
 static bool two_registers(struct unit *u, struct statement *st, struct variant_random *r)
 {
 	const struct instruction *in = st->instruction;
-	if (in->operands != 2 || !is_register(&in->operand[0]) || !is_register(&in->operand[1]) || in->operand[0].reg.bytes != in->operand[1].reg.bytes)
+	if (in->operands != 2 || !is_register(&in->operand[0]) || !is_register(&in->operand[1]) ||
+		in->operand[0].reg.bytes != in->operand[1].reg.bytes)
 		return false;
-	unsigned op = in->mnemonic->operation, bytes = in->operand[0].reg.bytes, src = in->operand[0].reg.number, dst = in->operand[1].reg.number;
+	unsigned op = in->mnemonic->operation, bytes = in->operand[0].reg.bytes, src = in->operand[0].reg.number,
+		 dst = in->operand[1].reg.number;
 	if (width(in) != bytes)
 		return false;
 	if ((op == OP_XOR || op == OP_SUB) && src == dst && variant_random_below(r, 2))
@@ -111,8 +115,8 @@ static bool immediate(struct unit *u, struct statement *st, struct variant_rando
 			op = op == OP_ADD ? OP_SUB : OP_ADD;
 			value = -value;
 		} else if ((op == OP_ADD || op == OP_SUB) && flags_dead && roomy && variant_random_below(r, 2)) {
-			st->text = arena_format(&u->arena, "lea%c %lld(%%%s), %%%s", bytes == 8 ? 'q' : 'l', (long long)(op == OP_ADD ? value : -value),
-				register_name(dst, 8), register_name(dst, bytes));
+			st->text = arena_format(&u->arena, "lea%c %lld(%%%s), %%%s", bytes == 8 ? 'q' : 'l',
+				(long long)(op == OP_ADD ? value : -value), register_name(dst, 8), register_name(dst, bytes));
 			return true;
 		}
 		add_prefixes(&c, r, bytes, 0, dst, false);
@@ -138,12 +142,15 @@ static bool immediate(struct unit *u, struct statement *st, struct variant_rando
 static bool vector_move(struct unit *u, struct statement *st, struct variant_random *r)
 {
 	static const uint8_t prefix[] = {[OP_MOVAPS] = 0, [OP_MOVUPS] = 0, [OP_MOVAPD] = 0x66, [OP_MOVDQA] = 0x66, [OP_MOVDQU] = 0xf3};
-	static const uint8_t opcodes[][2] = {[OP_MOVAPS] = {0x28, 0x29}, [OP_MOVUPS] = {0x10, 0x11}, [OP_MOVAPD] = {0x28, 0x29}, [OP_MOVDQA] = {0x6f, 0x7f},
+	static const uint8_t opcodes[][2] = {[OP_MOVAPS] = {0x28, 0x29},
+		[OP_MOVUPS] = {0x10, 0x11},
+		[OP_MOVAPD] = {0x28, 0x29},
+		[OP_MOVDQA] = {0x6f, 0x7f},
 		[OP_MOVDQU] = {0x6f, 0x7f}};
 	const struct instruction *in = st->instruction;
 	for (unsigned i = 0; i < 2; i++)
-		if (in->operands != 2 || in->operand[i].kind != OPERAND_REGISTER || in->operand[i].reg.class != REG_VECTOR || in->operand[i].reg.bytes != 16 ||
-			in->operand[i].reg.number > 15)
+		if (in->operands != 2 || in->operand[i].kind != OPERAND_REGISTER || in->operand[i].reg.class != REG_VECTOR ||
+			in->operand[i].reg.bytes != 16 || in->operand[i].reg.number > 15)
 			return false;
 	unsigned op = in->mnemonic->operation, store = (unsigned)variant_random_below(r, 2);
 	unsigned reg = in->operand[store ? 0 : 1].reg.number, rm = in->operand[store ? 1 : 0].reg.number;
@@ -165,7 +172,8 @@ static bool flags_dead_after(struct unit *u, const struct part *p, uint32_t i)
 		if (++i >= p->end)
 			return false;
 		const struct statement *st = &u->statements[i];
-		if (st->kind == STATEMENT_INLINE || (st->kind == STATEMENT_DIRECTIVE && st->directive == DIR_DATA && st->section == p->section))
+		if (st->kind == STATEMENT_INLINE ||
+			(st->kind == STATEMENT_DIRECTIVE && st->directive == DIR_DATA && st->section == p->section))
 			return false;
 		if (!part_code(u, p, st))
 			continue;
@@ -181,7 +189,9 @@ static bool flags_dead_after(struct unit *u, const struct part *p, uint32_t i)
 			return true;
 		if (m->control == CONTROL_JUMP) {
 			const struct operand *target = &st->instruction->operand[0];
-			const struct label_entry *e = st->instruction->operands == 1 && target->kind == OPERAND_SYMBOL ? unit_label(u, target->symbol, false) : NULL;
+			const struct label_entry *e = st->instruction->operands == 1 && target->kind == OPERAND_SYMBOL
+							      ? unit_label(u, target->symbol, false)
+							      : NULL;
 			if (!e || e->statement <= p->label || e->statement >= p->end || u->statements[e->statement].section != p->section)
 				return false;
 			i = e->statement;
@@ -229,7 +239,8 @@ static bool near_gadget(const struct unit *u, const struct part *p, uint32_t i)
 			continue;
 		const struct instruction *in = st->instruction;
 		unsigned control = in->mnemonic ? in->mnemonic->control : CONTROL_NONE;
-		if (control == CONTROL_RETURN || ((control == CONTROL_CALL || control == CONTROL_JUMP) && in->operands == 1 && in->operand[0].indirect))
+		if (control == CONTROL_RETURN ||
+			((control == CONTROL_CALL || control == CONTROL_JUMP) && in->operands == 1 && in->operand[0].indirect))
 			return true;
 		if (control == CONTROL_JUMP || control == CONTROL_STOP)
 			return false;

@@ -50,15 +50,19 @@ static bool counts(const struct unit *u, const struct part *p, const struct stat
 /* The run of instructions whose labels are first .. first + count - 1; label `first + count` lies behind it. */
 static void add_record(struct builder *b, const struct part *p, uint32_t first_label, uint32_t number, uint32_t count)
 {
-	add_text(b, "\t.quad .Lvauban_%u\n\t.long %u,%u\n\t.quad 0x%llx\n\t.asciz \"", first_label, number, count, (unsigned long long)p->identity);
+	add_text(b, "\t.quad .Lvauban_%u\n\t.long %u,%u\n\t.quad 0x%llx\n\t.asciz \"", first_label, number, count,
+		(unsigned long long)p->identity);
 	struct slice name = p->name;
 	if (name.length > 1 && name.at[0] == '"')
 		name = (struct slice){name.at + 1, name.length - 2};
 	add(b, name);
 	add_text(b, "\"\n");
 	for (uint32_t i = 0; i < count; i++)
-		add_text(b, i % 8 ? ",.Lvauban_%u-.Lvauban_%u" : i ? "\n\t.2byte .Lvauban_%u-.Lvauban_%u" : "\t.2byte .Lvauban_%u-.Lvauban_%u", first_label + i + 1,
-			first_label + i);
+		add_text(b,
+			i % 8 ? ",.Lvauban_%u-.Lvauban_%u"
+			: i   ? "\n\t.2byte .Lvauban_%u-.Lvauban_%u"
+			      : "\t.2byte .Lvauban_%u-.Lvauban_%u",
+			first_label + i + 1, first_label + i);
 	add_text(b, "\n");
 }
 

@@ -55,7 +55,11 @@ bool register_parse(struct slice name, struct reg *ret)
 		int64_t n;
 		if (!slice_number((struct slice){name.at + 3, name.length - 3}, &n) || n < 0 || n > 31)
 			return false;
-		*ret = (struct reg){.class = REG_VECTOR, .number = (uint8_t)n, .bytes = name.at[0] == 'x' ? 16 : name.at[0] == 'y' ? 32 : 64};
+		*ret = (struct reg){.class = REG_VECTOR,
+			.number = (uint8_t)n,
+			.bytes = name.at[0] == 'x'   ? 16
+				 : name.at[0] == 'y' ? 32
+						     : 64};
 		return true;
 	}
 	return true;
@@ -104,7 +108,8 @@ static const struct family families[] = {
 	{"movzbl movzbw movzbq movzwl movzwq movsbl movsbw movsbq movswl movswq movslq", "-", OP_MOVX, 0, 0, PLAIN},
 	{"cltq cqto cltd cwtl cwtd cbtw", "-", OP_OTHER, 0, 0, PLAIN},
 	{"movsb movsw movsl movsq stosb stosw stosl stosq lodsb lodsw lodsl lodsq", "-", OP_STRING, 0, 0, EXPLICIT},
-	{"cmpsb cmpsw cmpsl cmpsq scasb scasw scasl scasq", "-", OP_STRING, FLAGS_CHANGED, 0, EXPLICIT}, /* rep with a count of 0 sets none */
+	{"cmpsb cmpsw cmpsl cmpsq scasb scasw scasl scasq", "-", OP_STRING, FLAGS_CHANGED, 0,
+		EXPLICIT}, /* rep with a count of 0 sets none */
 	{"jmp", "-q", OP_OTHER, 0, CONTROL_JUMP, EXPLICIT},
 	{"call", "-q", OP_OTHER, 0, CONTROL_CALL, EXPLICIT},
 	{"ret", "-q", OP_OTHER, 0, CONTROL_RETURN, EXPLICIT},
@@ -119,12 +124,14 @@ static const struct family families[] = {
 	{"movapd", "-", OP_MOVAPD, 0, 0, PLAIN},
 	{"movdqa", "-", OP_MOVDQA, 0, 0, PLAIN},
 	{"movdqu", "-", OP_MOVDQU, 0, 0, PLAIN},
-	{"fld flds fldl fldt fst fsts fstl fstp fstps fstpl fstpt fild filds fildl fildq fildll fist fistp fistps fistpl fistpq fistpll", "-", OP_OTHER, 0, 0,
-		EXPLICIT},
-	{"fldz fld1 fldpi fldl2e fldl2t fldlg2 fldln2 fxch fchs fabs fsqrt fadd fadds faddl faddp fsub fsubs fsubl fsubp fsubr fsubrs fsubrl fsubrp", "-",
-		OP_OTHER, 0, 0, EXPLICIT},
-	{"fmul fmuls fmull fmulp fdiv fdivs fdivl fdivp fdivr fdivrs fdivrl fdivrp fiadds fiaddl fimuls fimull fisubs fisubl fnstcw fldcw fnstsw frndint", "-",
-		OP_OTHER, 0, 0, EXPLICIT},
+	{"fld flds fldl fldt fst fsts fstl fstp fstps fstpl fstpt fild filds fildl fildq fildll fist fistp fistps fistpl fistpq fistpll",
+		"-", OP_OTHER, 0, 0, EXPLICIT},
+	{"fldz fld1 fldpi fldl2e fldl2t fldlg2 fldln2 fxch fchs fabs fsqrt fadd fadds faddl faddp fsub fsubs fsubl fsubp fsubr fsubrs "
+	 "fsubrl fsubrp",
+		"-", OP_OTHER, 0, 0, EXPLICIT},
+	{"fmul fmuls fmull fmulp fdiv fdivs fdivl fdivp fdivr fdivrs fdivrl fdivrp fiadds fiaddl fimuls fimull fisubs fisubl fnstcw fldcw "
+	 "fnstsw frndint",
+		"-", OP_OTHER, 0, 0, EXPLICIT},
 	{"fcomi fcomip fucomi fucomip fcompi fucompi", "-", OP_OTHER, FLAGS_CHANGED, 0, EXPLICIT},
 	{"fcmovb fcmove fcmovbe fcmovu fcmovnb fcmovne fcmovnbe fcmovnu", "-", OP_OTHER, FLAGS_READ, 0, EXPLICIT},
 };
@@ -144,7 +151,8 @@ static uint32_t hash(const char *at, size_t length)
 	return h ^ h >> 15;
 }
 
-static void add(const char *prefix, size_t prefix_length, const char *middle, size_t middle_length, char suffix, const struct mnemonic *like)
+static void add(
+	const char *prefix, size_t prefix_length, const char *middle, size_t middle_length, char suffix, const struct mnemonic *like)
 {
 	static const uint8_t bytes_of[] = {['b'] = 1, ['w'] = 2, ['l'] = 4, ['q'] = 8};
 	size_t length = prefix_length + middle_length + (suffix != '-');

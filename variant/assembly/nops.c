@@ -10,7 +10,8 @@ static uint8_t harmless_byte(struct variant_random *r)
 {
 	for (;;) {
 		uint8_t b = (uint8_t)variant_random_below(r, 256);
-		bool bad = b == 0xc2 || b == 0xc3 || b == 0xca || b == 0xcb || b == 0xcc || b == 0xcd || b == 0xff || b == 0x0f || b == 0xe8 || b == 0xe9 || b == 0xeb;
+		bool bad = b == 0xc2 || b == 0xc3 || b == 0xca || b == 0xcb || b == 0xcc || b == 0xcd || b == 0xff || b == 0x0f ||
+			   b == 0xe8 || b == 0xe9 || b == 0xeb;
 		if (!bad)
 			return b;
 	}
@@ -80,11 +81,14 @@ static void pad_part(struct unit *u, struct part *p, struct variant_random *r)
 		const struct mnemonic *m = st->instruction->mnemonic;
 		if (m && m->operation == OP_ENDBR)
 			continue;
-		bool here = !glued && !(flags && m && m->control == CONTROL_BRANCH); /* a compare and its branch are one for the processor */
+		bool here =
+			!glued && !(flags && m && m->control == CONTROL_BRANCH); /* a compare and its branch are one for the processor */
 		if (entry && here)
 			insert_nop(u, st, r, (unsigned)variant_random_below(r, ENTRY_PAD_MAX + 1));
 		else if (here && !st->hot && variant_random_percent(r, u->options->nop_percent))
-			insert_nop(u, st, r, 1 + (unsigned)variant_random_below(r, variant_random_below(r, 4) ? 2 : 4)); /* short ones: text is dearer than time */
+			insert_nop(u, st, r,
+				1 + (unsigned)variant_random_below(
+					    r, variant_random_below(r, 4) ? 2 : 4)); /* short ones: text is dearer than time */
 		entry = false;
 		glued = st->glued;
 		flags = m && m->flags & (FLAGS_SET | FLAGS_CHANGED);

@@ -12,26 +12,92 @@ static const struct {
 	const char *name;
 	uint8_t directive;
 } directives[] = {
-	{".loc", DIR_LOC}, {".long", DIR_DATA}, {".quad", DIR_DATA}, {".byte", DIR_DATA}, {".string", DIR_DATA}, {".cfi_def_cfa_offset", DIR_CFI_DEF_CFA_OFFSET},
-	{".p2align", DIR_ALIGN}, {".cfi_offset", DIR_CFI_OFFSET}, {".section", DIR_SECTION}, {".type", DIR_TYPE}, {".size", DIR_SIZE}, {".globl", DIR_SYMBOL},
-	{".text", DIR_SECTION}, {".data", DIR_SECTION}, {".bss", DIR_SECTION}, {".align", DIR_ALIGN}, {".balign", DIR_ALIGN}, {".zero", DIR_SPACE}, {".skip", DIR_SPACE},
-	{".space", DIR_SPACE}, {".value", DIR_DATA}, {".ascii", DIR_DATA}, {".asciz", DIR_DATA}, {".short", DIR_DATA}, {".word", DIR_DATA}, {".int", DIR_DATA},
-	{".2byte", DIR_DATA}, {".4byte", DIR_DATA}, {".8byte", DIR_DATA}, {".octa", DIR_DATA}, {".float", DIR_DATA}, {".double", DIR_DATA}, {".uleb128", DIR_DATA},
-	{".sleb128", DIR_DATA}, {".cfi_startproc", DIR_CFI_STARTPROC}, {".cfi_endproc", DIR_CFI_ENDPROC}, {".cfi_def_cfa", DIR_CFI_DEF_CFA},
-	{".cfi_def_cfa_register", DIR_CFI_DEF_CFA_REGISTER}, {".cfi_restore", DIR_CFI_RESTORE}, {".cfi_remember_state", DIR_CFI_REMEMBER},
-	{".cfi_restore_state", DIR_CFI_RESTORE_STATE}, {".cfi_lsda", DIR_CFI_LSDA}, {".cfi_personality", DIR_CFI_NEUTRAL}, {".cfi_sections", DIR_CFI_NEUTRAL},
-	{".local", DIR_SYMBOL}, {".weak", DIR_SYMBOL}, {".hidden", DIR_SYMBOL}, {".protected", DIR_SYMBOL}, {".internal", DIR_SYMBOL}, {".set", DIR_OTHER},
-	{".comm", DIR_OTHER}, {".file", DIR_OTHER}, {".ident", DIR_OTHER}, {".addrsig", DIR_OTHER}, {".addrsig_sym", DIR_OTHER},
+	{".loc", DIR_LOC},
+	{".long", DIR_DATA},
+	{".quad", DIR_DATA},
+	{".byte", DIR_DATA},
+	{".string", DIR_DATA},
+	{".cfi_def_cfa_offset", DIR_CFI_DEF_CFA_OFFSET},
+	{".p2align", DIR_ALIGN},
+	{".cfi_offset", DIR_CFI_OFFSET},
+	{".section", DIR_SECTION},
+	{".type", DIR_TYPE},
+	{".size", DIR_SIZE},
+	{".globl", DIR_SYMBOL},
+	{".text", DIR_SECTION},
+	{".data", DIR_SECTION},
+	{".bss", DIR_SECTION},
+	{".align", DIR_ALIGN},
+	{".balign", DIR_ALIGN},
+	{".zero", DIR_SPACE},
+	{".skip", DIR_SPACE},
+	{".space", DIR_SPACE},
+	{".value", DIR_DATA},
+	{".ascii", DIR_DATA},
+	{".asciz", DIR_DATA},
+	{".short", DIR_DATA},
+	{".word", DIR_DATA},
+	{".int", DIR_DATA},
+	{".2byte", DIR_DATA},
+	{".4byte", DIR_DATA},
+	{".8byte", DIR_DATA},
+	{".octa", DIR_DATA},
+	{".float", DIR_DATA},
+	{".double", DIR_DATA},
+	{".uleb128", DIR_DATA},
+	{".sleb128", DIR_DATA},
+	{".cfi_startproc", DIR_CFI_STARTPROC},
+	{".cfi_endproc", DIR_CFI_ENDPROC},
+	{".cfi_def_cfa", DIR_CFI_DEF_CFA},
+	{".cfi_def_cfa_register", DIR_CFI_DEF_CFA_REGISTER},
+	{".cfi_restore", DIR_CFI_RESTORE},
+	{".cfi_remember_state", DIR_CFI_REMEMBER},
+	{".cfi_restore_state", DIR_CFI_RESTORE_STATE},
+	{".cfi_lsda", DIR_CFI_LSDA},
+	{".cfi_personality", DIR_CFI_NEUTRAL},
+	{".cfi_sections", DIR_CFI_NEUTRAL},
+	{".local", DIR_SYMBOL},
+	{".weak", DIR_SYMBOL},
+	{".hidden", DIR_SYMBOL},
+	{".protected", DIR_SYMBOL},
+	{".internal", DIR_SYMBOL},
+	{".set", DIR_OTHER},
+	{".comm", DIR_OTHER},
+	{".file", DIR_OTHER},
+	{".ident", DIR_OTHER},
+	{".addrsig", DIR_OTHER},
+	{".addrsig_sym", DIR_OTHER},
 	/* Whatever may hide code or move it: */
-	{".org", DIR_OPAQUE}, {".if", DIR_OPAQUE}, {".ifdef", DIR_OPAQUE}, {".ifndef", DIR_OPAQUE}, {".else", DIR_OPAQUE}, {".endif", DIR_OPAQUE}, {".macro", DIR_OPAQUE},
-	{".endm", DIR_OPAQUE}, {".rept", DIR_OPAQUE}, {".irp", DIR_OPAQUE}, {".irpc", DIR_OPAQUE}, {".endr", DIR_OPAQUE}, {".include", DIR_OPAQUE}, {".incbin", DIR_OPAQUE},
-	{".pushsection", DIR_OPAQUE}, {".popsection", DIR_OPAQUE}, {".previous", DIR_OPAQUE}, {".subsection", DIR_OPAQUE}, {".code16", DIR_OPAQUE}, {".code32", DIR_OPAQUE},
-	{".intel_syntax", DIR_OPAQUE}, {".reloc", DIR_OPAQUE}, {".fill", DIR_OPAQUE}, {".nops", DIR_OPAQUE},
+	{".org", DIR_OPAQUE},
+	{".if", DIR_OPAQUE},
+	{".ifdef", DIR_OPAQUE},
+	{".ifndef", DIR_OPAQUE},
+	{".else", DIR_OPAQUE},
+	{".endif", DIR_OPAQUE},
+	{".macro", DIR_OPAQUE},
+	{".endm", DIR_OPAQUE},
+	{".rept", DIR_OPAQUE},
+	{".irp", DIR_OPAQUE},
+	{".irpc", DIR_OPAQUE},
+	{".endr", DIR_OPAQUE},
+	{".include", DIR_OPAQUE},
+	{".incbin", DIR_OPAQUE},
+	{".pushsection", DIR_OPAQUE},
+	{".popsection", DIR_OPAQUE},
+	{".previous", DIR_OPAQUE},
+	{".subsection", DIR_OPAQUE},
+	{".code16", DIR_OPAQUE},
+	{".code32", DIR_OPAQUE},
+	{".intel_syntax", DIR_OPAQUE},
+	{".reloc", DIR_OPAQUE},
+	{".fill", DIR_OPAQUE},
+	{".nops", DIR_OPAQUE},
 };
 
 static bool is_symbol_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$' || (unsigned char)c >= 0x80;
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$' ||
+	       (unsigned char)c >= 0x80;
 }
 
 static uint32_t word_length(struct slice s)
@@ -244,8 +310,10 @@ static uint16_t find_section(struct unit *u, struct slice name, struct slice fla
 			memcpy(more, u->sections, u->section_count * sizeof(*more));
 		u->sections = more;
 	}
-	bool executable = slice_starts(name, ".text") || slice_is(name, ".init") || slice_is(name, ".fini") || (flags.length && memchr(flags.at, 'x', flags.length));
-	u->sections[u->section_count] = (struct section){.name = name, .executable = executable, .debug = slice_starts(name, ".debug") || slice_starts(name, ".stab")};
+	bool executable = slice_starts(name, ".text") || slice_is(name, ".init") || slice_is(name, ".fini") ||
+			  (flags.length && memchr(flags.at, 'x', flags.length));
+	u->sections[u->section_count] = (struct section){
+		.name = name, .executable = executable, .debug = slice_starts(name, ".debug") || slice_starts(name, ".stab")};
 	return (uint16_t)u->section_count++;
 }
 
@@ -299,7 +367,8 @@ static struct statement *append(struct parser *p, struct slice text, unsigned ki
 		p->capacity = capacity;
 	}
 	struct statement *st = &u->statements[u->count++];
-	*st = (struct statement){.text = text, .kind = (uint8_t)kind, .line = p->line, .section = p->sections.current, .own_line = p->line_start};
+	*st = (struct statement){
+		.text = text, .kind = (uint8_t)kind, .line = p->line, .section = p->sections.current, .own_line = p->line_start};
 	p->line_start = false;
 	return st;
 }
@@ -340,14 +409,16 @@ static void finish_directive(struct parser *p, struct statement *st)
 	}
 	if (st->directive == DIR_OTHER && slice_starts(st->name, ".cfi_"))
 		st->directive = DIR_CFI_OTHER;
-	if (st->directive == DIR_SECTION || slice_is(st->name, ".pushsection") || slice_is(st->name, ".popsection") || slice_is(st->name, ".previous")) {
+	if (st->directive == DIR_SECTION || slice_is(st->name, ".pushsection") || slice_is(st->name, ".popsection") ||
+		slice_is(st->name, ".previous")) {
 		enter_section(u, &p->sections, st);
 		st->section = p->sections.current;
 	}
 	bool code = u->section_count > st->section && u->sections[st->section].executable;
 	if (st->directive == DIR_DATA)
 		st->glued = code;
-	if ((st->directive == DIR_DATA || st->directive == DIR_OTHER || st->directive == DIR_SIZE) && u->section_count > st->section && !u->sections[st->section].debug)
+	if ((st->directive == DIR_DATA || st->directive == DIR_OTHER || st->directive == DIR_SIZE) && u->section_count > st->section &&
+		!u->sections[st->section].debug)
 		note_references(u, st->arguments);
 }
 

@@ -44,7 +44,8 @@ static void inspect_statement(struct unit *u, struct part *p, const struct state
 {
 	if (st->kind == STATEMENT_INLINE) {
 		p->inline_assembly = true;
-		static const char *const moves[] = {"section", ".text", ".data", ".bss", ".previous", ".org", ".macro", ".rept", ".if", ".code"};
+		static const char *const moves[] = {
+			"section", ".text", ".data", ".bss", ".previous", ".org", ".macro", ".rept", ".if", ".code"};
 		for (unsigned i = 0; i < VB_ARRAY_LEN(moves); i++)
 			p->opaque = p->opaque || contains(st->text, moves[i]);
 		p->foreign_cfi = p->foreign_cfi || contains(st->text, ".cfi");
@@ -54,7 +55,8 @@ static void inspect_statement(struct unit *u, struct part *p, const struct state
 		/* Bytes within code are prefixes of a TLS sequence; anything longer is data. */
 		if (st->directive == DIR_DATA && st->section == p->section && !slice_is(st->name, ".byte") && !slice_is(st->name, ".value"))
 			p->opaque = true;
-		p->opaque = p->opaque || st->directive == DIR_OPAQUE || contains(st->arguments, "__patchable_function_entries") || contains(st->arguments, "xray_");
+		p->opaque = p->opaque || st->directive == DIR_OPAQUE || contains(st->arguments, "__patchable_function_entries") ||
+			    contains(st->arguments, "xray_");
 		p->foreign_cfi = p->foreign_cfi || st->directive == DIR_CFI_OTHER;
 		p->lsda = p->lsda || st->directive == DIR_CFI_LSDA;
 		return;
@@ -67,7 +69,8 @@ static void inspect_statement(struct unit *u, struct part *p, const struct state
 	for (unsigned i = 0; i < in->operands; i++)
 		p->high_bytes = p->high_bytes || (in->operand[i].kind == OPERAND_REGISTER && in->operand[i].reg.high);
 	/* A jump by a byte can't reach further, and only a person writes one. */
-	p->opaque = p->opaque || slice_starts(in->name, "loop") || slice_is(in->name, "jrcxz") || slice_is(in->name, "jecxz") || slice_is(in->name, "xbegin");
+	p->opaque = p->opaque || slice_starts(in->name, "loop") || slice_is(in->name, "jrcxz") || slice_is(in->name, "jecxz") ||
+		    slice_is(in->name, "xbegin");
 }
 
 /* "NAME, ..." */
@@ -83,7 +86,8 @@ static void read_part(struct unit *u, struct part *p, uint32_t i)
 	*p = (struct part){.name = label->name, .root = root_of(label->name), .first = i, .label = i, .section = label->section};
 	p->plain = slice_starts(u->sections[p->section].name, VARIANT_PLAIN_SECTION);
 	/* gcc says so before the label of a cold part */
-	for (uint32_t k = i; k-- > 0 && i - k < 12 && u->statements[k].kind == STATEMENT_DIRECTIVE && u->statements[k].directive != DIR_CFI_ENDPROC;) {
+	for (uint32_t k = i;
+		k-- > 0 && i - k < 12 && u->statements[k].kind == STATEMENT_DIRECTIVE && u->statements[k].directive != DIR_CFI_ENDPROC;) {
 		p->cfi = p->cfi || u->statements[k].directive == DIR_CFI_STARTPROC;
 		p->lsda = p->lsda || u->statements[k].directive == DIR_CFI_LSDA;
 	}
@@ -98,7 +102,8 @@ static void read_part(struct unit *u, struct part *p, uint32_t i)
 			if (e && e->function)
 				break;
 		}
-		if (own && st->kind == STATEMENT_DIRECTIVE && (st->directive == DIR_CFI_ENDPROC || (st->directive == DIR_SIZE && names_first(st->arguments, p->name))))
+		if (own && st->kind == STATEMENT_DIRECTIVE &&
+			(st->directive == DIR_CFI_ENDPROC || (st->directive == DIR_SIZE && names_first(st->arguments, p->name))))
 			break;
 		p->cfi = p->cfi || (st->kind == STATEMENT_DIRECTIVE && st->directive == DIR_CFI_STARTPROC);
 		inspect_statement(u, p, st);
@@ -147,7 +152,8 @@ void unit_find_parts(struct unit *u)
 		const char *comma = memchr(st->arguments.at, ',', st->arguments.length);
 		if (!comma || !contains(st->arguments, "function"))
 			continue;
-		struct label_entry *e = unit_label(u, slice_trim((struct slice){st->arguments.at, (uint32_t)(comma - st->arguments.at)}), true);
+		struct label_entry *e =
+			unit_label(u, slice_trim((struct slice){st->arguments.at, (uint32_t)(comma - st->arguments.at)}), true);
 		if (e)
 			e->function = true;
 		functions++;
@@ -206,7 +212,8 @@ static struct loop *find_loops(struct unit *u, const struct part *p, unsigned *r
 	unsigned count = 0, capacity = 0;
 	for (uint32_t i = p->first; i < p->end; i++) {
 		const struct statement *st = &u->statements[i];
-		if (!part_code(u, p, st) || !st->instruction->mnemonic || st->instruction->operands != 1 || st->instruction->operand[0].kind != OPERAND_SYMBOL)
+		if (!part_code(u, p, st) || !st->instruction->mnemonic || st->instruction->operands != 1 ||
+			st->instruction->operand[0].kind != OPERAND_SYMBOL)
 			continue;
 		unsigned control = st->instruction->mnemonic->control;
 		if (control != CONTROL_JUMP && control != CONTROL_BRANCH)
@@ -244,8 +251,8 @@ static unsigned dispatches(const struct unit *u, const struct part *p, uint32_t 
 	unsigned count = 0;
 	for (uint32_t i = from; i < to; i++) {
 		const struct statement *st = &u->statements[i];
-		count += part_code(u, p, st) && st->instruction->mnemonic && st->instruction->mnemonic->control == CONTROL_JUMP && st->instruction->operands == 1 &&
-			 st->instruction->operand[0].indirect;
+		count += part_code(u, p, st) && st->instruction->mnemonic && st->instruction->mnemonic->control == CONTROL_JUMP &&
+			 st->instruction->operands == 1 && st->instruction->operand[0].indirect;
 	}
 	return count;
 }

@@ -78,7 +78,8 @@ static int parse_profile(struct unit *u, const char *path, char *text, struct vb
 		right = right && *end == ' ';
 		e->count = right ? strtoull(end + 1, &end, 10) : 0;
 		if (!right || *end)
-			return vb_error_set(err, -EINVAL, "%s:%u: not a line of a profile: run a program built with --profile-generate to make one", path, line);
+			return vb_error_set(err, -EINVAL,
+				"%s:%u: not a line of a profile: run a program built with --profile-generate to make one", path, line);
 	}
 	qsort(entries, count, sizeof(*entries), compare_place);
 	size_t kept = 0;
@@ -153,9 +154,12 @@ static void insert_counter(struct unit *u, struct statement *st, const struct pa
 {
 	/* Neither the flags nor the red zone may change: lea and mov only, below it. */
 	unsigned n = ++u->next_label;
-	statement_insert(u, st, arena_format(&u->arena,
-					"leaq -128(%%rsp), %%rsp\n\tpushq %%rax\n\tmovq .Lvauban_%u(%%rip), %%rax\n\tleaq 1(%%rax), %%rax\n\tmovq %%rax, .Lvauban_%u(%%rip)\n"
-					"\tpopq %%rax\n\tleaq 128(%%rsp), %%rsp", n, n));
+	statement_insert(u, st,
+		arena_format(&u->arena,
+			"leaq -128(%%rsp), %%rsp\n\tpushq %%rax\n\tmovq .Lvauban_%u(%%rip), %%rax\n\tleaq 1(%%rax), %%rax\n\tmovq %%rax, "
+			".Lvauban_%u(%%rip)\n"
+			"\tpopq %%rax\n\tleaq 128(%%rsp), %%rsp",
+			n, n));
 	struct slice record = arena_format(&u->arena, ".Lvauban_%u:\n\t.quad 0,0x%llx,%u\n", n, (unsigned long long)p->identity, block);
 	struct insertion *i = arena_take(&u->arena, sizeof(*i));
 	i->text = record;
@@ -177,7 +181,8 @@ static void count_part(struct unit *u, struct part *p)
 		}
 		if (st->section != p->section || (st->kind != STATEMENT_INSTRUCTION && st->kind != STATEMENT_INLINE))
 			continue;
-		if (entry && st->kind == STATEMENT_INSTRUCTION && st->instruction->mnemonic && st->instruction->mnemonic->operation == OP_ENDBR)
+		if (entry && st->kind == STATEMENT_INSTRUCTION && st->instruction->mnemonic &&
+			st->instruction->mnemonic->operation == OP_ENDBR)
 			continue;
 		if (pending && !glued)
 			insert_counter(u, st, p, due);

@@ -51,7 +51,8 @@ static void look_at_instruction(struct usage *g, const struct instruction *in)
 		const struct operand *o = &in->operand[i];
 		set |= operand_registers(o);
 		/* __x86_indirect_thunk_rbx, __llvm_retpoline_r11, __asan_check_load_add_8_RBX: a name that means a register */
-		if (o->kind == OPERAND_SYMBOL && slice_starts(o->symbol, "__") && (has(o->symbol, "thunk") || has(o->symbol, "retpoline") || has(o->symbol, "_check_")))
+		if (o->kind == OPERAND_SYMBOL && slice_starts(o->symbol, "__") &&
+			(has(o->symbol, "thunk") || has(o->symbol, "retpoline") || has(o->symbol, "_check_")))
 			g->opaque = true;
 	}
 	g->used |= set;
@@ -109,8 +110,8 @@ static struct slice rename_registers(struct unit *u, struct slice text, const ui
 		const char *at = text.at + i;
 		uint32_t length = n - i;
 		char name[8];
-		if (text.at[i] == '%' && register_parse((struct slice){at + 1, length - 1}, &reg) && reg.class == REG_GENERAL && !reg.high &&
-			map[reg.number] != reg.number) {
+		if (text.at[i] == '%' && register_parse((struct slice){at + 1, length - 1}, &reg) && reg.class == REG_GENERAL &&
+			!reg.high && map[reg.number] != reg.number) {
 			const char *to = register_name(map[reg.number], reg.bytes);
 			length = (uint32_t)strlen(to) + 1;
 			name[0] = '%';
@@ -134,7 +135,8 @@ static void rename_cfi(struct unit *u, struct statement *st, const uint8_t *map)
 		return;
 	const char *comma = memchr(st->arguments.at, ',', st->arguments.length);
 	struct slice tail = comma ? (struct slice){comma, (uint32_t)(st->arguments.at + st->arguments.length - comma)} : SLICE("");
-	st->text = arena_format(&u->arena, "%.*s %u%.*s", (int)st->name.length, st->name.at, dwarf_numbers[map[subject]], (int)tail.length, tail.at);
+	st->text = arena_format(
+		&u->arena, "%.*s %u%.*s", (int)st->name.length, st->name.at, dwarf_numbers[map[subject]], (int)tail.length, tail.at);
 	st->arguments = (struct slice){st->text.at + st->name.length + 1, st->text.length - st->name.length - 1};
 }
 
@@ -155,7 +157,8 @@ static void permute(struct unit *u, struct group *group, const uint8_t *map)
 					st->text = text;
 					statement_decode(u, st);
 				}
-			} else if (st->kind == STATEMENT_DIRECTIVE && (st->directive == DIR_CFI_OFFSET || st->directive == DIR_CFI_RESTORE)) {
+			} else if (st->kind == STATEMENT_DIRECTIVE &&
+				   (st->directive == DIR_CFI_OFFSET || st->directive == DIR_CFI_RESTORE)) {
 				rename_cfi(u, st, map);
 			}
 		}

@@ -15,11 +15,11 @@ struct frame {
 	struct unit *u;
 	bool by_rbp;
 	bool failed;
-	bool found;         /* a frame has been allocated */
-	bool addresses;     /* one is taken, or indexed */
-	bool arguments;     /* one is read from memory */
-	int64_t saved;      /* bytes from the frame's own part up to the canonical frame address: saved registers and the return address */
-	int64_t own;        /* bytes of the frame's own part */
+	bool found;     /* a frame has been allocated */
+	bool addresses; /* one is taken, or indexed */
+	bool arguments; /* one is read from memory */
+	int64_t saved;  /* bytes from the frame's own part up to the canonical frame address: saved registers and the return address */
+	int64_t own;    /* bytes of the frame's own part */
 	int64_t padding;
 	bool edit;
 };
@@ -89,7 +89,8 @@ static int64_t look_at_rsp(struct frame *f, struct statement *st, int64_t depth,
 	unsigned op = in->mnemonic->operation;
 	const struct operand *last = in->operands ? &in->operand[in->operands - 1] : NULL;
 	if (op == OP_PUSH || op == OP_POP) {
-		if (in->mnemonic->bytes == 2 || (in->operands && is_rsp(&in->operand[0])) || (op == OP_POP && in->operands && in->operand[0].base == RSP))
+		if (in->mnemonic->bytes == 2 || (in->operands && is_rsp(&in->operand[0])) ||
+			(op == OP_POP && in->operands && in->operand[0].base == RSP))
 			f->failed = true;
 		int64_t lower = op == OP_PUSH ? depth + 8 : depth - 8; /* may not enter or leave the frame: the padding would be lost */
 		if (f->found && framed != (lower >= f->saved + f->own))
@@ -100,14 +101,21 @@ static int64_t look_at_rsp(struct frame *f, struct statement *st, int64_t depth,
 		f->failed = f->failed || !f->by_rbp;
 		return 0;
 	}
-	bool number = in->operands == 2 && in->operand[0].kind == OPERAND_IMMEDIATE && in->operand[0].numeric && is_rsp(last) && last->reg.bytes == 8;
+	bool number = in->operands == 2 && in->operand[0].kind == OPERAND_IMMEDIATE && in->operand[0].numeric && is_rsp(last) &&
+		      last->reg.bytes == 8;
 	if (number && (op == OP_SUB || op == OP_ADD)) {
 		int64_t value = in->operand[0].value, down = op == OP_SUB ? value : -value;
 		bool allocates = f->found && !framed && depth == f->saved && down == f->own;
 		bool releases = f->found && framed && depth == f->saved + f->own && down == -f->own;
 		if (!f->found && down > 0) { /* the first one */
-			*f = (struct frame){.u = f->u, .by_rbp = f->by_rbp, .failed = f->failed, .found = true, .addresses = f->addresses, .arguments = f->arguments,
-				.saved = depth, .own = down};
+			*f = (struct frame){.u = f->u,
+				.by_rbp = f->by_rbp,
+				.failed = f->failed,
+				.found = true,
+				.addresses = f->addresses,
+				.arguments = f->arguments,
+				.saved = depth,
+				.own = down};
 			allocates = true;
 		}
 		if (!allocates && !releases && !(framed && depth - (down < 0 ? -down : 0) >= f->saved + f->own))
@@ -138,7 +146,10 @@ static void look_at_cfi(struct frame *f, struct statement *st, const struct cfi_
 	switch (st->directive) {
 	case DIR_CFI_OFFSET: /* a register saved by a move, among the locals? */
 		comma = memchr(st->arguments.at, ',', st->arguments.length);
-		if (!comma || !slice_number(slice_trim((struct slice){comma + 1, (uint32_t)(st->arguments.at + st->arguments.length - comma - 1)}), &offset) ||
+		if (!comma ||
+			!slice_number(
+				slice_trim((struct slice){comma + 1, (uint32_t)(st->arguments.at + st->arguments.length - comma - 1)}),
+				&offset) ||
 			(f->found && offset < -f->saved))
 			f->failed = true;
 		return;
@@ -224,7 +235,8 @@ static bool saved_rbp_first(const struct unit *u, const struct part *p)
 		const struct statement *st = &u->statements[i];
 		if (!part_code(u, p, st) || st->instruction->mnemonic->operation == OP_ENDBR)
 			continue;
-		return st->instruction->mnemonic->operation == OP_PUSH && st->instruction->operand[0].kind == OPERAND_REGISTER && st->instruction->operand[0].reg.number == RBP;
+		return st->instruction->mnemonic->operation == OP_PUSH && st->instruction->operand[0].kind == OPERAND_REGISTER &&
+		       st->instruction->operand[0].reg.number == RBP;
 	}
 	return false;
 }
@@ -233,8 +245,8 @@ static bool uses_frame_pointer(const struct unit *u, const struct part *p)
 {
 	for (uint32_t i = p->label; i < p->end; i++) {
 		const struct statement *st = &u->statements[i];
-		if (st->kind == STATEMENT_DIRECTIVE && (st->directive == DIR_CFI_DEF_CFA_REGISTER || st->directive == DIR_CFI_DEF_CFA) && !slice_starts(st->arguments, "7") &&
-			!slice_starts(st->arguments, "%rsp"))
+		if (st->kind == STATEMENT_DIRECTIVE && (st->directive == DIR_CFI_DEF_CFA_REGISTER || st->directive == DIR_CFI_DEF_CFA) &&
+			!slice_starts(st->arguments, "7") && !slice_starts(st->arguments, "%rsp"))
 			return true;
 	}
 	return false;

@@ -50,7 +50,10 @@ bool slice_number(struct slice s, int64_t *ret)
 		return false;
 	for (; i < s.length; i++) {
 		char c = s.at[i];
-		unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 99;
+		unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+				 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+				 : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
+							: 99;
 		if (digit >= base || value > (UINT64_MAX - digit) / base)
 			return false;
 		value = value * base + digit;

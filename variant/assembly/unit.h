@@ -36,7 +36,7 @@ void arena_release(struct arena *a);
 
 /* --- registers and operands --- */
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NO_REGISTER = 0xff };
-#define RBIT(r) (1u << (r))
+#define RBIT(r)      (1u << (r))
 #define CALLEE_SAVED (RBIT(RBX) | RBIT(RBP) | RBIT(R12) | RBIT(R13) | RBIT(R14) | RBIT(R15))
 enum register_class { REG_GENERAL, REG_VECTOR, REG_OTHER };
 struct reg {
@@ -51,14 +51,14 @@ const char *register_name(unsigned number, unsigned bytes);
 enum operand_kind { OPERAND_NONE, OPERAND_REGISTER, OPERAND_IMMEDIATE, OPERAND_MEMORY, OPERAND_SYMBOL };
 struct operand {
 	uint8_t kind;
-	bool indirect;      /* '*' */
-	bool numeric;       /* an immediate or displacement that is a number: value */
-	bool rip;           /* base is %rip */
-	bool segment;       /* %fs: or another prefix */
+	bool indirect;              /* '*' */
+	bool numeric;               /* an immediate or displacement that is a number: value */
+	bool rip;                   /* base is %rip */
+	bool segment;               /* %fs: or another prefix */
 	uint8_t base, index, scale; /* NO_REGISTER if absent */
 	struct reg reg;
 	int64_t value;
-	struct slice text;  /* of the whole operand */
+	struct slice text;   /* of the whole operand */
 	struct slice symbol; /* of a symbol, displacement or immediate, as written */
 };
 #define MAX_OPERANDS 4
@@ -72,10 +72,38 @@ enum {
 };
 enum control { CONTROL_NONE, CONTROL_JUMP, CONTROL_BRANCH, CONTROL_CALL, CONTROL_RETURN, CONTROL_STOP };
 enum operation { /* what the encodings look at */
-	OP_OTHER, OP_ADD, OP_OR, OP_ADC, OP_SBB, OP_AND, OP_SUB, OP_XOR, OP_CMP, OP_MOV, OP_TEST, OP_XCHG, OP_LEA, OP_PUSH, OP_POP, OP_LEAVE, OP_INC, OP_DEC,
-	OP_NOP, OP_MOVAPS, OP_MOVUPS, OP_MOVDQA, OP_MOVAPD, OP_MOVDQU, OP_ENDBR, OP_PREFIX, OP_STRING, OP_CMOV, OP_SETCC, OP_MOVX,
+	OP_OTHER,
+	OP_ADD,
+	OP_OR,
+	OP_ADC,
+	OP_SBB,
+	OP_AND,
+	OP_SUB,
+	OP_XOR,
+	OP_CMP,
+	OP_MOV,
+	OP_TEST,
+	OP_XCHG,
+	OP_LEA,
+	OP_PUSH,
+	OP_POP,
+	OP_LEAVE,
+	OP_INC,
+	OP_DEC,
+	OP_NOP,
+	OP_MOVAPS,
+	OP_MOVUPS,
+	OP_MOVDQA,
+	OP_MOVAPD,
+	OP_MOVDQU,
+	OP_ENDBR,
+	OP_PREFIX,
+	OP_STRING,
+	OP_CMOV,
+	OP_SETCC,
+	OP_MOVX,
 };
-enum { /* what else is known */
+enum {                      /* what else is known */
 	KNOWN_EXPLICIT = 1, /* names every general register that it uses but rax, rcx, rdx, rsi, rdi, rsp (and rbp: leave) */
 	KNOWN_PLAIN = 2,    /* a redundant prefix in front of it is ignored */
 };
@@ -98,9 +126,28 @@ struct instruction {
 /* --- statements --- */
 enum statement_kind { STATEMENT_BLANK, STATEMENT_LABEL, STATEMENT_DIRECTIVE, STATEMENT_INSTRUCTION, STATEMENT_INLINE };
 enum directive { /* those that matter */
-	DIR_OTHER, DIR_SECTION, DIR_ALIGN, DIR_TYPE, DIR_SIZE, DIR_LOC, DIR_DATA, DIR_SPACE, DIR_SYMBOL, DIR_CFI_STARTPROC, DIR_CFI_ENDPROC, DIR_CFI_DEF_CFA,
-	DIR_CFI_DEF_CFA_OFFSET, DIR_CFI_DEF_CFA_REGISTER, DIR_CFI_OFFSET, DIR_CFI_RESTORE, DIR_CFI_REMEMBER, DIR_CFI_RESTORE_STATE, DIR_CFI_LSDA,
-	DIR_CFI_NEUTRAL, DIR_CFI_OTHER, DIR_OPAQUE,
+	DIR_OTHER,
+	DIR_SECTION,
+	DIR_ALIGN,
+	DIR_TYPE,
+	DIR_SIZE,
+	DIR_LOC,
+	DIR_DATA,
+	DIR_SPACE,
+	DIR_SYMBOL,
+	DIR_CFI_STARTPROC,
+	DIR_CFI_ENDPROC,
+	DIR_CFI_DEF_CFA,
+	DIR_CFI_DEF_CFA_OFFSET,
+	DIR_CFI_DEF_CFA_REGISTER,
+	DIR_CFI_OFFSET,
+	DIR_CFI_RESTORE,
+	DIR_CFI_REMEMBER,
+	DIR_CFI_RESTORE_STATE,
+	DIR_CFI_LSDA,
+	DIR_CFI_NEUTRAL,
+	DIR_CFI_OTHER,
+	DIR_OPAQUE,
 };
 struct insertion {
 	struct insertion *next;
@@ -109,21 +156,21 @@ struct insertion {
 struct statement {
 	struct slice text; /* as printed; without indentation, comment or newline */
 	uint8_t kind, directive;
-	bool glued;        /* nothing may come between this one and the next */
-	bool own_line;     /* started a line */
+	bool glued;    /* nothing may come between this one and the next */
+	bool own_line; /* started a line */
 	bool deleted;
-	bool loop_head;    /* a label that a branch behind it in the same part goes back to */
-	bool hot;          /* in an innermost loop, or counted as hot */
-	bool map_first;    /* its label goes before what is inserted: the pad at an entry belongs to the first instruction */
-	bool no_prefix;    /* its bytes are spelled out already */
+	bool loop_head; /* a label that a branch behind it in the same part goes back to */
+	bool hot;       /* in an innermost loop, or counted as hot */
+	bool map_first; /* its label goes before what is inserted: the pad at an entry belongs to the first instruction */
+	bool no_prefix; /* its bytes are spelled out already */
 	uint16_t section;
 	uint32_t line;
 	struct slice name, arguments; /* of a directive; name of a label */
 	struct instruction *instruction;
 	struct insertion *before, **before_end; /* printed before it, in order */
-	uint32_t map_label;        /* number of a label right before it, or 0 */
-	struct slice prefix_bytes; /* printed right before it: part of the instruction */
-	struct slice after;        /* printed after it */
+	uint32_t map_label;                     /* number of a label right before it, or 0 */
+	struct slice prefix_bytes;              /* printed right before it: part of the instruction */
+	struct slice after;                     /* printed after it */
 };
 
 struct section {
@@ -138,17 +185,17 @@ struct part {
 	uint32_t first, end;     /* statements: [first, end) */
 	uint32_t label;
 	uint16_t section;
-	bool plain;              /* not to be transformed */
-	bool opaque;             /* has something that is not understood at all: the same as plain */
-	bool inline_assembly;    /* other than empty */
-	bool unknown;            /* an instruction that isn't in the table */
-	bool high_bytes;         /* uses %ah... */
+	bool plain;           /* not to be transformed */
+	bool opaque;          /* has something that is not understood at all: the same as plain */
+	bool inline_assembly; /* other than empty */
+	bool unknown;         /* an instruction that isn't in the table */
+	bool high_bytes;      /* uses %ah... */
 	bool lsda;
-	bool cfi;                /* has .cfi_startproc ... .cfi_endproc */
-	bool foreign_cfi;        /* has CFI that the stage doesn't follow */
+	bool cfi;         /* has .cfi_startproc ... .cfi_endproc */
+	bool foreign_cfi; /* has CFI that the stage doesn't follow */
 	bool flags_written;
-	bool hot;                /* entered so often that even its entry is spared (needs a profile) */
-	uint32_t next_split;     /* another part whose name isn't its root, or UINT32_MAX */
+	bool hot;            /* entered so often that even its entry is spared (needs a profile) */
+	uint32_t next_split; /* another part whose name isn't its root, or UINT32_MAX */
 	uint64_t identity;
 	struct variant_random random; /* the parent of all choices in it */
 };
@@ -171,15 +218,15 @@ struct unit {
 	uint32_t section_count;
 	struct part *parts;
 	uint32_t part_count;
-	uint32_t first_split; /* head of the list of parts whose name isn't their root */
+	uint32_t first_split;       /* head of the list of parts whose name isn't their root */
 	struct label_entry *labels; /* open addressing, a power of two */
 	uint32_t label_capacity, label_count;
 	struct profile_entry *profile; /* sorted */
 	size_t profile_count;
-	uint64_t hot_count;            /* a place that was counted so often is hot */
-	struct insertion *counters;    /* content of the section vauban_profile */
-	uint32_t next_label; /* for labels of our own */
-	struct slice map;    /* content of the section .vauban.map */
+	uint64_t hot_count;         /* a place that was counted so often is hot */
+	struct insertion *counters; /* content of the section vauban_profile */
+	uint32_t next_label;        /* for labels of our own */
+	struct slice map;           /* content of the section .vauban.map */
 };
 
 /* parse.c */
@@ -219,7 +266,10 @@ struct cfi_walk {
 	unsigned depth;
 };
 
-#define CFI_AT_ENTRY {.cfa_register = 7, .cfa_offset = 8}
+#define CFI_AT_ENTRY                                                                                                                       \
+	{                                                                                                                                  \
+		.cfa_register = 7, .cfa_offset = 8                                                                                         \
+	}
 /* Applies a directive of st, if it is one. False for what it can't follow. */
 bool cfi_step(struct cfi_walk *w, const struct statement *st);
 /* A register of a directive: a number or a name. */
