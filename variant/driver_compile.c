@@ -115,11 +115,11 @@ static bool lines_only(const struct driver *d)
 }
 
 /* What the first half is made with: nothing here depends on the seed, except the order of fields. */
-static void add_front_options(const struct compilation *c, struct words *w)
+static void add_front_options(const struct compilation *c, struct words *w, bool preprocessing)
 {
 	const struct driver *d = c->d;
 	libc_add_compile(d, w);
-	add_kind(c, w, 1u << ARGUMENT_COMPILE | 1u << ARGUMENT_DEBUG | 1u << ARGUMENT_PREPROCESS);
+	add_kind(c, w, 1u << ARGUMENT_COMPILE | 1u << ARGUMENT_DEBUG | (preprocessing ? 1u << ARGUMENT_PREPROCESS : 0));
 	if (d->args.mode != ARGUMENTS_LINK && !d->clang)
 		add_kind(c, w, 1u << ARGUMENT_LINK);
 	if (isatty(STDERR_FILENO) && !getenv("NO_COLOR")) /* it would see a file, and be plain */
@@ -190,7 +190,7 @@ static int make_key(struct compilation *c, const char *preprocessed)
 	store_key_init(&c->key);
 	add_compiler(&c->key, d);
 	add_environment(&c->key);
-	add_front_options(c, &w);
+	add_front_options(c, &w, d->args.debug > 2); /* -g3 describes macros; else they are in the text */
 	for (size_t i = 0; i < w.count; i++)
 		store_key_add_text(&c->key, w.at[i]);
 	words_free(&w);
@@ -213,7 +213,7 @@ static bool find_stored(struct compilation *c)
 	words_add(&w, c->d->compiler);
 	add_kind(c, &w, 1u << ARGUMENT_DEPENDENCY);
 	add_dependencies(c, &w);
-	add_front_options(c, &w);
+	add_front_options(c, &w, true);
 	words_add(&w, "-E");
 	words_add(&w, "-o");
 	words_add(&w, out);
@@ -268,7 +268,7 @@ static int compile_front(struct compilation *c)
 		add_kind(c, &w, 1u << ARGUMENT_DEPENDENCY);
 		add_dependencies(c, &w);
 	}
-	add_front_options(c, &w);
+	add_front_options(c, &w, true);
 	add_by_products(c, &w);
 	if (keep)
 		words_add(&w, "-save-temps");
@@ -332,7 +332,7 @@ static int compile_back(struct compilation *c)
 	if (!*in || !*changed || !*out || write_file(in, c->front.result, c->front.result_bytes, &err) < 0)
 		return driver_fail(&err);
 	const struct variant_options *o = &c->d->options;
-	bool wanted = variant_wants(o, VARIANT_STACK) || o->chaff || o->chaff_trace;
+	bool wanted = variant_wants(o, VARIANT_STACK) || variant_wants(o, VARIANT_REGISTERS) || o->chaff || o->chaff_trace;
 	int status = wanted ? run_ir_stage(c, in, changed) : 0;
 	if (status)
 		return status;
@@ -371,6 +371,8 @@ static void add_assembler_options(const struct driver *d, struct words *w)
 			words_add(w, "--compress-debug-sections=zlib");
 		else if (!strncmp(a->text, "-gz=", 4))
 			words_addf(w, "--compress-debug-sections=%s", a->text + 4);
+		else if (!strncmp(a->text, "-ffile-prefix-map=", 18) || !strncmp(a->text, "-fdebug-prefix-map=", 19))
+			words_add(w, "--debug-prefix-map"), words_add(w, strchr(a->text, '=') + 1);
 		else if (!strncmp(a->text, "-gdwarf-", 8) && a->text[8] >= '2' && a->text[8] <= '5')
 			version = a->text[8] - '0';
 	}
