@@ -15,6 +15,7 @@
 #define FILE_MAX_BYTES (64u << 20)
 #define MAX_ARGUMENTS  (1u << 20)
 #define MAX_DEPTH      16
+#define MAX_FILES      4096
 
 enum {
 	SEPARATE = 1, /* the value is the next argument: "-o FILE" */
@@ -244,8 +245,8 @@ static int expand(struct list *to, struct list *owned, char *text, unsigned dept
 		free(content);
 		return vb_error_set(err, -ENOMEM, "out of memory");
 	}
-	if (depth == MAX_DEPTH)
-		return vb_error_set(err, -EINVAL, "%s: files of options that name each other too deeply", text);
+	if (depth == MAX_DEPTH || owned->count > MAX_FILES)
+		return vb_error_set(err, -EINVAL, "%s: files of options that name each other too deeply, or too many", text);
 	r = 0;
 	for (at = content; r == 0 && (word = next_word(&at));)
 		r = expand(to, owned, word, depth + 1, err);
