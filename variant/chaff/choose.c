@@ -25,7 +25,16 @@ struct candidate {
 	unsigned quiet_count, used;
 };
 
+/* A place that runs too often, in any of the traces. */
+struct hot {
+	const char *module, *function;
+	uint64_t hash;
+	unsigned load;
+};
+
 struct choice {
+	struct hot *hot;
+	unsigned hot_count, hot_capacity;
 	struct candidate *list;
 	unsigned count, capacity, sources, places;
 	uint64_t max_branches, max_executions;
@@ -109,9 +118,32 @@ static int take_window(struct choice *c, struct candidate *place, char *line, co
 		new.branches = used[offset] > new.branches ? used[offset] : new.branches;
 		new.quiet[new.quiet_count++] = (uint8_t)i;
 	}
-	if (new.quiet_count < CHAFF_TRIGGER_BYTES || new.executions > c->max_executions)
+	if (new.quiet_count < CHAFF_TRIGGER_BYTES)
 		return 0;
 	return add(c, &new);
+}
+
+static int add_hot(struct choice *c, const struct candidate *place)
+{
+	if (c->hot_count == c->hot_capacity) {
+		c->hot_capacity = c->hot_capacity ? 2 * c->hot_capacity : 256;
+		void *more = realloc(c->hot, c->hot_capacity * sizeof(*c->hot));
+		if (!more)
+			return -ENOMEM;
+		c->hot = more;
+	}
+	c->hot[c->hot_count++] = (struct hot){place->module, place->function, place->hash, place->load};
+	return 0;
+}
+
+static bool is_hot(const struct choice *c, const struct candidate *n)
+{
+	for (unsigned h = 0; h < c->hot_count; h++) {
+		const struct hot *o = &c->hot[h];
+		if (o->hash == n->hash && o->load == n->load && !strcmp(o->module, n->module) && !strcmp(o->function, n->function))
+			return true;
+	}
+	return false;
 }
 
 static int take_line(struct choice *c, struct candidate *place, uint64_t *used, char *line)
@@ -135,7 +167,9 @@ static int take_line(struct choice *c, struct candidate *place, uint64_t *used, 
 	if (!line || number(&line, 16, UINT64_MAX, &place->hash) < 0 || number(&line, 10, UINT32_MAX - 1, &load) < 0)
 		return -EINVAL;
 	place->load = (unsigned)load;
-	return number(&line, 10, UINT64_MAX, &place->executions);
+	if (number(&line, 10, UINT64_MAX, &place->executions) < 0)
+		return -EINVAL;
+	return place->executions > c->max_executions ? add_hot(c, place) : 0;
 }
 
 /* The text stays: candidates point into it. */
@@ -225,6 +259,12 @@ static int choose(struct choice *c, struct chaff_plan *plan, unsigned wanted, un
 	plan->bugs = calloc(wanted + 1, sizeof(*plan->bugs));
 	if (!c->source_used || !c->place_used || !plan->bugs)
 		return -ENOMEM;
+	unsigned cold = 0;
+	for (unsigned i = 0; i < c->count; i++) {
+		if (!is_hot(c, &c->list[i]))
+			c->list[cold++] = c->list[i];
+	}
+	c->count = cold;
 	for (; plan->bug_count < wanted; plan->bug_count++) {
 		struct candidate *best = NULL;
 		for (unsigned i = 0; i < c->count; i++) {
@@ -305,7 +345,7 @@ const struct chaff_verb chaff_plan_verb = {"plan", "-n N -o PLAN [OPTION]... TRA
 	"  -o PLAN              the file to write, for you alone\n"
 	"  --supervised         kinds that crash, too: for programs that something restarts\n"
 	"  --max-branches N     bytes that decide more branches than this in the traced run are no data for bugs (0)\n"
-	"  --max-executions N   places that ran more often than this in the traced run are too hot (1000)\n"
+	"  --max-executions N   places that ran more often than this in any of the traces are too hot (1000): trace a long run, too\n"
 	"  --each N             bugs at most for one place and data (2)\n"
 	"  --seed N             choose by a number, for tests; whoever knows it knows the plan\n"
 	"example: vauban chaff plan -n 40 -o plan trace1 trace2\n",

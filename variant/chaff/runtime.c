@@ -341,7 +341,7 @@ static void write_out(void)
 		struct function *f = functions[n];
 		for (uint64_t i = 0; i < f->loads; i++) {
 			struct record *r = f->records[i];
-			if (!r || !r->windows[0].executions)
+			if (!r)
 				continue;
 			fprintf(out, "place\t%s\t%s\t%lx\t%lu\t%lu\n", f->module, f->name, f->hash, i, r->executions);
 			for (unsigned w = 0; w < WINDOWS && r->windows[w].executions; w++) {

@@ -1,4 +1,5 @@
 /* Owns `vauban chaff trigger` and `watch`: runs the finished binary, unchanged, with breakpoints where bugs are hit. */
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -160,30 +161,67 @@ static int open_subject(struct subject *s, const char *plan, const char *program
 	return s->sites ? (s->hits ? 0 : vb_error_set(err, -ENOMEM, "no memory left")) : -ENOENT;
 }
 
+static char **with_input(char **argv, int argc, char *path)
+{
+	char **list = calloc((size_t)argc + 1, sizeof(*list));
+	for (int i = 0; list && i < argc; i++)
+		list[i] = strcmp(argv[i], "{}") == 0 ? path : argv[i];
+	return list;
+}
+
+/* The program once for each file of the folder. */
+static int watch_each(struct subject *s, const char *folder, char **argv, int argc, unsigned *ret_runs, struct vb_error *err)
+{
+	DIR *dir = opendir(folder);
+	char path[PATH_MAX];
+	int r = dir ? 0 : vb_error_errno(err, "%s", folder), status;
+	for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		char **list = with_input(argv, argc, path);
+		r = list ? chaff_run_watched(list, path, 60, &s->b, s->sites, s->hits, &status, err) : vb_error_set(err, -ENOMEM, "no memory left");
+		free(list);
+		++*ret_runs;
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
 static int run_watch(const struct chaff_verb *self, int argc, char **argv)
 {
-	static const struct option options[] = {{0}};
+	static const struct option options[] = {{"each", required_argument, NULL, 'e'}, {0}};
+	const char *folder = NULL;
 	struct subject s = {0};
 	struct vb_error err;
+	unsigned runs = 0;
 	int status;
 	while (chaff_option(self, argc, argv, options) >= 0)
-		;
+		folder = optarg;
 	if (argc - optind < 2)
 		return chaff_usage(self, "name the plan and the program");
-	if (open_subject(&s, argv[optind], argv[optind + 1], &err) < 0 ||
-		chaff_run_watched(argv + optind + 1, NULL, 0, &s.b, s.sites, s.hits, &status, &err) < 0)
+	int r = open_subject(&s, argv[optind], argv[optind + 1], &err);
+	if (r == 0 && folder)
+		r = watch_each(&s, folder, argv + optind + 1, argc - optind - 1, &runs, &err);
+	else if (r == 0)
+		r = chaff_run_watched(argv + optind + 1, NULL, 0, &s.b, s.sites, s.hits, &status, &err);
+	if (r < 0)
 		return chaff_fail(self, &err);
-	int hits = 0;
+	unsigned hits = 0;
 	for (unsigned i = 0; i < s.sites->site_count; i++) {
 		hits += s.hits[i];
 		if (s.hits[i])
 			fprintf(stderr, "vauban chaff watch: bug %u hit\n", s.sites->sites[i].bug);
 	}
+	if (folder)
+		printf("%u runs, %u of %u bugs hit\n", runs, hits, s.sites->site_count);
 	return hits ? CHAFF_NOT_PROVED : CHAFF_OK;
 }
 
-const struct chaff_verb chaff_watch = {"watch", "PLAN PROGRAM [ARGUMENT]...", "run a program and tell which bugs its input triggers",
+const struct chaff_verb chaff_watch = {"watch", "[--each DIR] PLAN PROGRAM [ARGUMENT|{}]...", "run a program and tell which bugs its input triggers",
 	"The program runs as it is, under ptrace. Status 3: bugs were hit; each is named.\n"
+	"  --each DIR   run it once for each file there, as standard input and by name in place of {}, and count\n"
 	"example: vauban chaff watch plan ./minigzip -d <a.gz >/dev/null\n",
 	run_watch};
 
@@ -206,14 +244,6 @@ static int write_input(const struct chaff_bug *bug, const char *path, struct vb_
 		vb_error_set(err, r, "can't write %s: %s", path, strerror(-r));
 	free(text);
 	return r;
-}
-
-static char **with_input(char **argv, int argc, char *path)
-{
-	char **list = calloc((size_t)argc + 1, sizeof(*list));
-	for (int i = 0; list && i < argc; i++)
-		list[i] = strcmp(argv[i], "{}") == 0 ? path : argv[i];
-	return list;
 }
 
 static int run_trigger(const struct chaff_verb *self, int argc, char **argv)
