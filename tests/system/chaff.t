@@ -146,6 +146,64 @@ refused heap-unused "$heap_unused" free 'mov %rsp, %rdi' 'free something else'
 refused heap-unused "$heap_unused" freed 'call free' 'call .* may do anything'
 refused heap-unused "$heap_unused" freed 'movb $1, (%rax)' 'store .* may go anywhere'
 
+# --- from sources to proved bugs
+cat >reader.c <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+struct record { int kind; unsigned stamp, owner; char note[20]; };
+static unsigned long sum;
+__attribute__((noinline)) static void keep(const struct record *r) { sum += r->stamp ^ r->owner; }
+__attribute__((noinline)) static void copy(char *to, const struct record *r) { for (int i = 0; i < 20; i++) to[i] = r->note[i]; }
+int main(int argc, char **argv)
+{
+	struct record *r = malloc(sizeof(*r));
+	char text[24] = "";
+	FILE *f = fopen(argv[1], "rb");
+	if (argc < 2 || !f || !r)
+		return 2;
+	while (fread(r, sizeof(*r), 1, f) == 1) {
+		if (r->kind == 1)
+			keep(r);
+		else if (r->kind == 2)
+			copy(text, r);
+	}
+	printf("%lu %.20s\n", sum, text);
+	return 0;
+}
+END
+for i in 1 2 1 2; do
+	printf "\\$i\\0\\0\\0abcdefghijklmnopqrstuvwxyz12"
+done >sample
+cc() { "$vauban" cc --cc clang --store "$PWD/store" "$@"; }
+ok "a program is built to be traced" cc --chaff-trace -O1 reader.c -o traced
+ok "and traced" "$chaff" trace --input sample -o trace -- ./traced sample
+is "$(grep -P '^used\t' trace | cut -f 2 | tr '\n' ' ')" "0 1 2 3 32 33 34 35 64 65 66 67 96 97 98 99 " "only the kinds decide branches"
+like "$("$chaff" plan -n 12 --seed 3 --each 4 -o quiet.plan trace)" '^12 bugs' "bugs are chosen"
+ok "and injected" cc --seed 7 --chaff 12 --chaff-plan quiet.plan -O1 reader.c -o quiet
+like "$("$chaff" verify quiet quiet.plan | tail -1)" '^(1[0-2]|[5-9]) of \1 proved' "they are proved on the binary"
+like "$("$chaff" trigger quiet.plan ./quiet {} | tail -1)" '^([0-9]+) of \1 triggered' "each can be triggered"
+is "$("$chaff" trigger quiet.plan ./quiet {} | grep -c 'ended by')" 0 "without --supervised none crashes"
+is "$(readelf -SW quiet | grep -c vauban)" 0 "no note is left in the binary"
+is "$(./quiet sample)" "$(./traced sample)" "the program does what it did"
+ok "a benign input triggers nothing" "$chaff" watch quiet.plan ./quiet sample
+"$chaff" plan -n 12 --seed 4 --each 4 --supervised -o loud.plan trace >/dev/null
+ok "with all transformations and kinds" cc --seed 8 --level full --chaff 12 --chaff-plan loud.plan --supervised -O2 reader.c -o loud
+ok "all are proved" "$chaff" verify loud loud.plan
+strip loud
+like "$("$chaff" trigger loud.plan ./loud {})" 'ended by SIGSEGV' "some crash, also when stripped"
+cc --seed 8 --chaff 12 --chaff-plan loud.plan -O2 reader.c -o unsupervised
+is "$("$chaff" trigger loud.plan ./unsupervised {} | grep -c 'ended by')" 0 "kinds that crash need --supervised"
+like "$("$chaff" verify quiet loud.plan 2>&1)" "doesn't know this code" "a binary of another plan"
+cp quiet broken
+printf '\x90' | dd of=broken bs=1 seek=$((0x$(readelf -SW quiet | sed -n 's/.* \.text *PROGBITS *[0-9a-f]* \([0-9a-f]*\) .*/\1/p'))) conv=notrunc 2>/dev/null
+like "$("$chaff" verify broken quiet.plan 2>&1)" "doesn't know this code" "a binary that was changed"
+like "$(cc --seed 8 --chaff 12 -O2 reader.c -o x 2>&1)" 'wants --chaff-plan' "no plan"
+like "$("$vauban" cc --cc gcc --seed 8 --chaff 12 --chaff-plan quiet.plan -O2 reader.c -o x 2>&1)" 'needs --cc clang' "gcc can't"
+like "$(cc --seed 8 --chaff 12 --chaff-plan nowhere -O2 reader.c -o x 2>&1)" 'nowhere: No such file' "a plan that isn't there"
+like "$(cc --seed 8 --chaff 12 --chaff-plan quiet.plan -s -O2 reader.c -o x 2>&1)" "strip afterwards" "linked without symbols: refused"
+is "$(ls x 2>&1)" "ls: cannot access 'x': No such file or directory" "nothing is left then"
+
 # --- bad plans
 "$chaff" verify f.o nowhere >out 2>&1
 is "$?" 1 "a plan that isn't there"
