@@ -26,7 +26,8 @@ static const struct {
 	[VARIANT_ENCODINGS] = {"encodings", FAST | FULL},
 	[VARIANT_REGISTERS] = {"registers", FAST | FULL},
 	[VARIANT_TRAPS] = {"traps", FAST | FULL},
-	[VARIANT_STRUCTS] = {"structs", 0}, /* changes layouts that other binaries may know */
+	[VARIANT_PARAMETERS] = {"parameters", FULL}, /* other moves around calls: demap finds fewer instructions again */
+	[VARIANT_STRUCTS] = {"structs", 0},          /* changes layouts that other binaries may know */
 };
 
 static unsigned of_level(int level)

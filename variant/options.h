@@ -20,6 +20,7 @@ enum variant_transformation {
 	VARIANT_ENCODINGS, /* other instructions or encodings of the same effect: assembly */
 	VARIANT_REGISTERS, /* callee-saved registers permuted: assembly */
 	VARIANT_TRAPS,     /* booby traps where no control flow leads: assembly */
+	VARIANT_PARAMETERS, /* order of parameters of functions that one file knows: IR (clang) */
 	VARIANT_STRUCTS,   /* fields of structures: clang's -frandomize-layout-seed */
 	VARIANT_TRANSFORMATIONS,
 };

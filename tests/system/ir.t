@@ -12,11 +12,11 @@ variant() { # variant SEED OUT FLAG... SOURCE: a program, by the two halves of c
 	local seed=$1 out=$2
 	shift 2
 	$clang "$@" -emit-llvm -c -o "$out.bc" &&
-		{ [ "$seed" = plain ] || "$ir" --seed "$seed" "$out.bc" "$out.bc"; } &&
+		{ [ "$seed" = plain ] || "$ir" --level full --seed "$seed" "$out.bc" "$out.bc"; } &&
 		$clang "${@:1:$#-1}" -Xclang -disable-llvm-passes "$out.bc" -o "$out"
 }
 packed() { # packed FILE.ll [OPTION]...: what becomes of it, as text
-	llvm-as-19 "$1" -o in.bc && "$ir" --seed 1 "${@:2}" in.bc out.bc && llvm-dis-19 out.bc -o -
+	llvm-as-19 "$1" -o in.bc && "$ir" --level full --seed 1 "${@:2}" in.bc out.bc && llvm-dis-19 out.bc -o -
 }
 
 # --- places ---
@@ -64,7 +64,7 @@ variant 6 places -O2 -fstack-protector-strong places.c && cp places.bc again.bc
 mkdir elsewhere && cp places.c elsewhere
 (cd elsewhere && variant 6 places -O2 -fstack-protector-strong places.c)
 ok "the same seed gives the same bytes in another directory" cmp again.bc elsewhere/places.bc
-variant 6 places -O2 -fstack-protector-strong places.c && "$ir" --seed 6 --no-stack --no-registers places.bc none.bc && "$ir" --seed 7 --plain places.bc plain.bc
+variant 6 places -O2 -fstack-protector-strong places.c && "$ir" --seed 6 --no-stack places.bc none.bc && "$ir" --seed 7 --plain places.bc plain.bc
 ok "--no-stack and --plain change nothing" cmp none.bc plain.bc
 $clang -O2 -emit-llvm -c places.c -o in.bc
 sed 's/((noinline)) int/((noinline, section(".text.vauban_plain"))) int/' places.c >opted.c

@@ -35,7 +35,7 @@ static const char usage[] =
 	"  clang-19 -O2 -emit-llvm -c a.c -o a.bc\n"
 	"  vauban-ir --seed 7 a.bc b.bc\n"
 	"  clang-19 -O2 -Xclang -disable-llvm-passes -c b.bc -o a.o\n"
-	"What it does: --[no-]stack, --[no-]registers. Other options of vauban cc concern other stages and change nothing here.\n";
+	"What it does: --[no-]stack, --[no-]parameters. Other options of vauban cc concern other stages and change nothing here.\n";
 
 bool ir_may_change(LLVMValueRef function)
 {

@@ -1,4 +1,4 @@
-/* VARIANT_REGISTERS in the IR: the order of parameters of functions that only this file calls, and with it the registers that
+/* VARIANT_PARAMETERS: the order of parameters of functions that only this file calls, and with it the registers that
  * hold them in every caller and at every entry. It is the one choice of caller-saved registers that is sound whatever the register
  * allocator does: nobody else can know the order. */
 #include "variant/ir/ir.h"
@@ -258,7 +258,7 @@ static int run(struct ir *ir, struct vb_error *err)
 
 static bool wanted(const struct variant_options *options)
 {
-	return variant_wants(options, VARIANT_REGISTERS);
+	return variant_wants(options, VARIANT_PARAMETERS);
 }
 
-const struct ir_pass ir_parameters_pass = {.name = "registers", .wanted = wanted, .run = run};
+const struct ir_pass ir_parameters_pass = {.name = "parameters", .wanted = wanted, .run = run};
