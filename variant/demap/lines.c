@@ -40,10 +40,23 @@ void lines_close(struct lines *l)
 	free(l);
 }
 
+/* clang writes no .debug_aranges, by which libdw finds the unit of an address: then units are asked one by one. */
+static Dwarf_Line *search_units(struct lines *l, uint64_t address)
+{
+	Dwarf_Addr bias = 0;
+	for (Dwarf_Die *unit = NULL; (unit = dwfl_module_nextcu(l->module, unit, &bias));)
+		if (dwarf_haspc(unit, address) > 0)
+			return dwarf_getsrc_die(unit, address);
+	return NULL;
+}
+
 const char *lines_find(struct lines *l, uint64_t address, int *ret_line)
 {
-	Dwfl_Line *line = dwfl_module_getsrc(l->module, address + l->bias);
-	const char *file = line ? dwfl_lineinfo(line, NULL, ret_line, NULL, NULL, NULL) : NULL;
+	Dwfl_Line *known = dwfl_module_getsrc(l->module, address + l->bias);
+	Dwarf_Line *line = known ? NULL : search_units(l, address);
+	const char *file = known ? dwfl_lineinfo(known, NULL, ret_line, NULL, NULL, NULL) : line ? dwarf_linesrc(line, NULL, NULL) : NULL;
+	if (line && file && dwarf_lineno(line, ret_line) != 0)
+		return NULL;
 	const char *slash = file ? strrchr(file, '/') : NULL;
 	return slash ? slash + 1 : file;
 }
