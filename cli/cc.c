@@ -15,7 +15,9 @@
 	"  --[no-]padding           bytes between variables            --[no-]blocks     order of basic blocks\n"                          \
 	"  --[no-]stack             slots of frames                    --[no-]nops       instructions without effect\n"                    \
 	"  --[no-]encodings         other instructions, same effect    --[no-]registers  callee-saved registers\n"                         \
+	"  --[no-]parameters        order of parameters (clang; full)\n"                                                                   \
 	"  --[no-]traps             traps where no code leads          --[no-]structs    order of fields (clang; off)\n"                   \
+	"  --[no-]parameters        order of parameters of functions that one file knows (clang)\n"                                        \
 	"  --nop-rate PERCENT       instructions that get a NOP in front\n"                                                                \
 	"  --profile FILE           spare the hot code of a run        --profile-generate  count, into $VAUBAN_PROFILE\n"                  \
 	"  --map                    note where each instruction went, for `vauban demap`\n"                                                \
@@ -31,7 +33,8 @@ static int run(const struct verb *verb, char **argv)
 {
 	for (char **a = argv + 1; *a; a++) {
 		if (!strcmp(*a, "--help")) {
-			printf("usage: vauban %s %s\n%c%s\n\n%s", verb->name, verb->arguments, verb->summary[0] & ~32, verb->summary + 1, verb->help);
+			printf("usage: vauban %s %s\n%c%s\n\n%s", verb->name, verb->arguments, verb->summary[0] & ~32, verb->summary + 1,
+				verb->help);
 			return 0;
 		}
 	}

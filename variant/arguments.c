@@ -307,6 +307,8 @@ static void note_compile(struct arguments *a, const char *text, const char *valu
 	a->save_temps |= !strcmp(text, "-save-temps") || !strcmp(text, "--save-temps");
 	a->by_products |= a->save_temps || has_by_products(text) || (value && has_by_products(value));
 	a->intel_syntax = !strcmp(text, "-masm=intel") || (a->intel_syntax && strcmp(text, "-masm=att") != 0);
+	if (starts_with(text, "-ffixed-") || starts_with(text, "-fcall-saved-") || starts_with(text, "-fcall-used-"))
+		a->fixed_register = text;
 	if (starts_with(text, "-flto"))
 		a->lto = true;
 	if (!strcmp(text, "-fno-lto"))

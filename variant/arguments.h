@@ -57,6 +57,7 @@ struct arguments {
 	const char *refused;      /* an option that can't work here, or NULL */
 	const char *refused_why;
 	bool intel_syntax;
+	const char *fixed_register; /* an option that changes what registers are for, or NULL */
 	char **owned; /* storage of what came from @files */
 	size_t owned_count;
 };

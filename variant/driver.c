@@ -115,6 +115,8 @@ static int check_arguments(const struct driver *d, struct vb_error *err)
 		return vb_error_set(err, -EINVAL, "%s: variants are for x86-64 only; use %s itself for this", a->other_target, d->compiler);
 	if (a->refused)
 		return vb_error_set(err, -EINVAL, "%s: %s", a->refused, a->refused_why);
+	if (a->fixed_register && variant_wants(&d->options, VARIANT_REGISTERS))
+		return vb_error_set(err, -EINVAL, "%s: registers can't be permuted then: add --no-registers", a->fixed_register);
 	if (d->options.libc && d->cplusplus)
 		return vb_error_set(err, -EINVAL, "--libc musl is for C: Debian's libstdc++ needs glibc");
 	if (d->options.libc && a->shared)

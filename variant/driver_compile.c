@@ -111,7 +111,8 @@ static void add_kind(const struct compilation *c, struct words *w, unsigned kind
 static bool lines_only(const struct driver *d)
 {
 	const struct variant_options *o = &d->options;
-	return d->args.debug > 1 && (variant_wants(o, VARIANT_BLOCKS) || variant_wants(o, VARIANT_REGISTERS) || variant_wants(o, VARIANT_STACK));
+	return d->args.debug > 1 && (variant_wants(o, VARIANT_BLOCKS) || variant_wants(o, VARIANT_REGISTERS) || variant_wants(o, VARIANT_STACK) ||
+					  variant_wants(o, VARIANT_PARAMETERS));
 }
 
 /* What the first half is made with: nothing here depends on the seed, except the order of fields. */
@@ -300,7 +301,7 @@ static int compile_front(struct compilation *c)
 
 static int run_ir_stage(struct compilation *c, const char *in, const char *out)
 {
-	char helper[PATH_MAX], storage[4096], *options[64];
+	char helper[PATH_MAX], storage[16384], *options[64];
 	struct vb_error err;
 	struct words w = {0};
 	if (path_helper("vauban-ir", helper, sizeof(helper), &err) < 0)
@@ -332,7 +333,7 @@ static int compile_back(struct compilation *c)
 	if (!*in || !*changed || !*out || write_file(in, c->front.result, c->front.result_bytes, &err) < 0)
 		return driver_fail(&err);
 	const struct variant_options *o = &c->d->options;
-	bool wanted = variant_wants(o, VARIANT_STACK) || variant_wants(o, VARIANT_REGISTERS) || o->chaff || o->chaff_trace;
+	bool wanted = !o->plain || o->chaff || o->chaff_trace;
 	int status = wanted ? run_ir_stage(c, in, changed) : 0;
 	if (status)
 		return status;
