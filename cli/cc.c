@@ -15,7 +15,6 @@
 	"  --[no-]padding           bytes between variables            --[no-]blocks     order of basic blocks\n"                          \
 	"  --[no-]stack             slots of frames                    --[no-]nops       instructions without effect\n"                    \
 	"  --[no-]encodings         other instructions, same effect    --[no-]registers  callee-saved registers\n"                         \
-	"  --[no-]parameters        order of parameters (clang; full)\n"                                                                   \
 	"  --[no-]traps             traps where no code leads          --[no-]structs    order of fields (clang; off)\n"                   \
 	"  --[no-]parameters        order of parameters of functions that one file knows (clang)\n"                                        \
 	"  --nop-rate PERCENT       instructions that get a NOP in front\n"                                                                \
