@@ -17,7 +17,8 @@
 
 static uint64_t register_value(const struct user_regs_struct *r, ZydisRegister reg, uint64_t next)
 {
-	const unsigned long long all[] = {r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi, r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15};
+	const unsigned long long all[] = {r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi, r->r8, r->r9, r->r10, r->r11,
+		r->r12, r->r13, r->r14, r->r15};
 	if (reg == ZYDIS_REGISTER_RIP)
 		return next;
 	if (ZydisRegisterGetClass(reg) != ZYDIS_REGCLASS_GPR64)
@@ -42,7 +43,8 @@ static void judge(pid_t pid)
 	ZydisDisassembledInstruction i;
 	ptrace(PTRACE_GETREGS, pid, 0, &r);
 	struct iovec to = {bytes, sizeof(bytes)}, from = {(void *)r.rip, sizeof(bytes)};
-	if (process_vm_readv(pid, &to, 1, &from, 1, 0) <= 0 || !ZYAN_SUCCESS(ZydisDisassembleATT(ZYDIS_MACHINE_MODE_LONG_64, r.rip, bytes, sizeof(bytes), &i))) {
+	if (process_vm_readv(pid, &to, 1, &from, 1, 0) <= 0 ||
+		!ZYAN_SUCCESS(ZydisDisassembleATT(ZYDIS_MACHINE_MODE_LONG_64, r.rip, bytes, sizeof(bytes), &i))) {
 		printf("EXPLOITABLE SegFaultOnPc: no code at 0x%llx\n", r.rip);
 		return;
 	}
@@ -54,7 +56,8 @@ static void judge(pid_t pid)
 		const ZydisDecodedOperand *o = &i.operands[n];
 		bool branch = i.info.meta.category == ZYDIS_CATEGORY_CALL || i.info.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
 		if (branch && n == 0 && o->type == ZYDIS_OPERAND_TYPE_REGISTER)
-			verdict = near_null(register_value(&r, o->reg.value, next)) ? "PROBABLY_EXPLOITABLE BranchAvNearNull" : "EXPLOITABLE BranchAv";
+			verdict = near_null(register_value(&r, o->reg.value, next)) ? "PROBABLY_EXPLOITABLE BranchAvNearNull"
+										    : "EXPLOITABLE BranchAv";
 		if (branch || o->type != ZYDIS_OPERAND_TYPE_MEMORY || o->mem.type != ZYDIS_MEMOP_TYPE_MEM)
 			continue;
 		bool null = near_null(address_of(&r, o, next));

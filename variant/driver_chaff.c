@@ -12,7 +12,10 @@
 #include "host/paths.h"
 #include "variant/driver.h"
 
-enum { NOT_PROVED = 3 }; /* vauban-chaff's status */
+enum {
+	NOT_PROVED = 3,       /* vauban-chaff's status */
+	MAX_SKIP_BYTES = 3000 /* that fit on vauban-ir's command line with the other options */
+};
 
 static int run_chaff(struct driver *d, const char *verb, const char *file, const char *output, struct vb_error *err)
 {
@@ -42,6 +45,8 @@ int driver_chaff_prove(struct driver *d, const char *object)
 	unlink(output);
 	d->options.chaff_skip = d->options.chaff_skip ? words_text("%s,%s", d->options.chaff_skip, failed) : words_text("%s", failed);
 	free(failed);
+	if (strlen(d->options.chaff_skip) > MAX_SKIP_BYTES)
+		return driver_fail((vb_error_set(&err, -E2BIG, "too many bugs can't be proved in one file: choose fewer (`vauban chaff plan -n`)"), &err));
 	return DRIVER_AGAIN;
 }
 

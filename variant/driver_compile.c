@@ -459,6 +459,7 @@ int driver_compile(struct driver *d, const struct argument *input, const char *o
 		print_diagnostics(&c.front);
 	else if (!status)
 		status = compile_front(&c);
+	const char *skip = d->options.chaff_skip; /* of this file alone */
 	for (bool again = !status; again; again = status == DRIVER_AGAIN) {
 		free(c.text);
 		c.text = NULL;
@@ -466,6 +467,7 @@ int driver_compile(struct driver *d, const struct argument *input, const char *o
 		if (!status)
 			status = finish(&c);
 	}
+	d->options.chaff_skip = skip;
 	free(c.front.diagnostics);
 	free(c.text);
 	fd_close(&c.stdin_copy);

@@ -30,7 +30,7 @@ const struct chaff_binary *chaff_find_binary(const struct chaff_plan *plan, cons
 
 /* Runs a program, with stdin from a file (NULL: as it is), and notes which bugs are hit: hits[] by number of the site. Ended after
  * seconds, if not 0. Returns the status of waitpid(). */
-int chaff_run_watched(
-	char **argv, const char *input, unsigned seconds, const struct binary *b, const struct chaff_binary *sites, bool *hits, int *ret_status, struct vb_error *err);
+int chaff_run_watched(char **argv, const char *input, unsigned seconds, const struct binary *b, const struct chaff_binary *sites,
+	bool *hits, int *ret_status, struct vb_error *err);
 
 #endif

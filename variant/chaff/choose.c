@@ -189,7 +189,7 @@ static int read_trace(struct choice *c, const char *path, struct vb_error *err)
 		r = take_line(c, &place, used, line);
 	free(used);
 	return r == -ENOMEM ? vb_error_set(err, r, "no memory left")
-	       : r < 0	    ? vb_error_set(err, r, "%s: line %u: no trace of `vauban chaff trace`", path, n)
+	       : r < 0      ? vb_error_set(err, r, "%s: line %u: no trace of `vauban chaff trace`", path, n)
 			    : 0;
 }
 
@@ -288,7 +288,8 @@ static int choose(struct choice *c, struct chaff_plan *plan, unsigned wanted, un
 static int run_plan(const struct chaff_verb *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"supervised", no_argument, NULL, 's'}, {"max-branches", required_argument, NULL, 'b'},
-		{"max-executions", required_argument, NULL, 'e'}, {"each", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 'r'}, {0}};
+		{"max-executions", required_argument, NULL, 'e'}, {"each", required_argument, NULL, 'k'},
+		{"seed", required_argument, NULL, 'r'}, {0}};
 	long n = 0, branches = 0, executions = 1000, each = 2, seed = -1;
 	bool supervised = false;
 	const char *out = NULL;
@@ -323,7 +324,9 @@ static int run_plan(const struct chaff_verb *self, int argc, char **argv)
 		return chaff_fail(self, &err);
 	}
 	if (!plan.bug_count) {
-		vb_error_set(&err, -ENOENT, "no place in these traces has %d bytes of the input that decide at most %ld branches: trace other inputs, or raise --max-branches",
+		vb_error_set(&err, -ENOENT,
+			"no place in these traces has %d bytes of the input that decide at most %ld branches: trace other inputs, or raise "
+			"--max-branches",
 			CHAFF_TRIGGER_BYTES, branches);
 		return chaff_fail(self, &err);
 	}
@@ -334,9 +337,13 @@ static int run_plan(const struct chaff_verb *self, int argc, char **argv)
 		sources += choice.source_used[i] > 0;
 	for (unsigned i = 0; i < choice.places; i++)
 		places += choice.place_used[i] > 0;
-	printf("%u bugs, %u sources of data, %u places (of %u and %u found)\n", plan.bug_count, sources, places, choice.sources, choice.places);
+	printf("%u bugs, %u sources of data, %u places (of %u and %u found)\n", plan.bug_count, sources, places, choice.sources,
+		choice.places);
 	if (plan.bug_count < n)
-		fprintf(stderr, "vauban chaff plan: only %u of %ld bugs found data: trace other inputs, or raise --max-branches, --max-executions or --each\n", plan.bug_count, n);
+		fprintf(stderr,
+			"vauban chaff plan: only %u of %ld bugs found data: trace other inputs, or raise --max-branches, --max-executions "
+			"or --each\n",
+			plan.bug_count, n);
 	return CHAFF_OK;
 }
 

@@ -137,8 +137,8 @@ static bool jumps_through(const struct binary *b, const struct instruction *i, c
 {
 	ZyanU64 slot;
 	return i->is.operand_count && i->operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY && i->operands[0].mem.base == ZYDIS_REGISTER_RIP &&
-	       i->operands[0].mem.index == ZYDIS_REGISTER_NONE && ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&i->is, &i->operands[0], i->address, &slot)) &&
-	       slot_holds(b, slot, name);
+	       i->operands[0].mem.index == ZYDIS_REGISTER_NONE &&
+	       ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&i->is, &i->operands[0], i->address, &slot)) && slot_holds(b, slot, name);
 }
 
 bool code_calls(const struct binary *b, const struct instruction *i, const char *name)

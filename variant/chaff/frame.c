@@ -202,7 +202,8 @@ static bool known(struct place p)
 	return p.from == PLACE_ENTRY || p.from == PLACE_ALIGNED;
 }
 
-static bool operand_uses(const struct code *c, const struct instruction *i, const ZydisDecodedOperand *o, const struct frame *f, struct place p, int64_t size)
+static bool operand_uses(const struct code *c, const struct instruction *i, const ZydisDecodedOperand *o, const struct frame *f,
+	struct place p, int64_t size)
 {
 	if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
 		/* Whoever reads a register that points into it may do so for anything; rsp may stand right below. */

@@ -82,7 +82,8 @@ static void write_register(struct machine *m, struct machine_state *s, ZydisRegi
 	else if (bits == 32)
 		s->registers[n] = Z3_mk_zero_ext(m->z3, 32, value);
 	else if (is_high_byte(r))
-		s->registers[n] = Z3_mk_concat(m->z3, Z3_mk_extract(m->z3, 63, 16, old), Z3_mk_concat(m->z3, value, Z3_mk_extract(m->z3, 7, 0, old)));
+		s->registers[n] =
+			Z3_mk_concat(m->z3, Z3_mk_extract(m->z3, 63, 16, old), Z3_mk_concat(m->z3, value, Z3_mk_extract(m->z3, 7, 0, old)));
 	else
 		s->registers[n] = Z3_mk_concat(m->z3, Z3_mk_extract(m->z3, 63, bits, old), value);
 }
@@ -105,7 +106,8 @@ static Z3_ast address_of(struct machine *m, const struct machine_state *s, const
 	return sum;
 }
 
-static enum machine_answer read_operand(struct machine *m, struct machine_state *s, const struct instruction *i, const ZydisDecodedOperand *o, Z3_ast *ret)
+static enum machine_answer read_operand(
+	struct machine *m, struct machine_state *s, const struct instruction *i, const ZydisDecodedOperand *o, Z3_ast *ret)
 {
 	*ret = NULL;
 	if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
@@ -124,7 +126,8 @@ static enum machine_answer read_operand(struct machine *m, struct machine_state 
 	return *ret ? MACHINE_GO_ON : (vb_error_set(m->why, 0, "an operand at 0x%lx isn't understood", i->address), MACHINE_REFUSED);
 }
 
-static enum machine_answer write_operand(struct machine *m, struct machine_state *s, const struct instruction *i, const ZydisDecodedOperand *o, Z3_ast value)
+static enum machine_answer write_operand(
+	struct machine *m, struct machine_state *s, const struct instruction *i, const ZydisDecodedOperand *o, Z3_ast value)
 {
 	if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
 		write_register(m, s, o->reg.value, value);
@@ -268,8 +271,8 @@ static enum machine_answer arithmetic(struct machine *m, struct machine_state *s
 static enum machine_answer shift(struct machine *m, struct machine_state *s, const struct instruction *i)
 {
 	const ZydisDecodedOperand *to = &i->operands[0];
-	bool three = i->is.mnemonic == ZYDIS_MNEMONIC_SHLX || i->is.mnemonic == ZYDIS_MNEMONIC_SHRX || i->is.mnemonic == ZYDIS_MNEMONIC_SARX ||
-		     i->is.mnemonic == ZYDIS_MNEMONIC_RORX;
+	bool three = i->is.mnemonic == ZYDIS_MNEMONIC_SHLX || i->is.mnemonic == ZYDIS_MNEMONIC_SHRX ||
+		     i->is.mnemonic == ZYDIS_MNEMONIC_SARX || i->is.mnemonic == ZYDIS_MNEMONIC_RORX;
 	Z3_ast a, n, r;
 	TRY(read_operand(m, s, i, &i->operands[three], &a));
 	TRY(read_operand(m, s, i, &i->operands[1 + three], &n));
@@ -321,7 +324,8 @@ static Z3_ast product(struct machine *m, struct machine_state *s, Z3_ast a, Z3_a
 	Z3_ast r = machine_fresh(m, bits), wide = a_known ? b : a;
 	uint64_t factor = a_known ? x : y;
 	Z3_app app = Z3_to_app(m->z3, wide);
-	if ((a_known || b_known) && bits == 64 && factor >> 31 == 0 && Z3_get_decl_kind(m->z3, Z3_get_app_decl(m->z3, app)) == Z3_OP_ZERO_EXT) {
+	if ((a_known || b_known) && bits == 64 && factor >> 31 == 0 &&
+		Z3_get_decl_kind(m->z3, Z3_get_app_decl(m->z3, app)) == Z3_OP_ZERO_EXT) {
 		unsigned used = width(m->z3, Z3_get_app_arg(m->z3, app, 0));
 		if (used <= 32)
 			s->assumed = both(m, s->assumed, Z3_mk_bvule(m->z3, r, machine_number(m, ((1ull << used) - 1) * factor, 64)));
@@ -404,13 +408,15 @@ static enum machine_answer unknown(struct machine *m, struct machine_state *s, c
 {
 	ZydisInstructionCategory kind = i->is.meta.category;
 	if (i->is.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE) || code_ends(i) ||
-		kind == ZYDIS_CATEGORY_SYSCALL || kind == ZYDIS_CATEGORY_SYSTEM || kind == ZYDIS_CATEGORY_INTERRUPT || kind == ZYDIS_CATEGORY_IO) {
+		kind == ZYDIS_CATEGORY_SYSCALL || kind == ZYDIS_CATEGORY_SYSTEM || kind == ZYDIS_CATEGORY_INTERRUPT ||
+		kind == ZYDIS_CATEGORY_IO) {
 		vb_error_set(m->why, 0, "the instruction at 0x%lx isn't understood", i->address);
 		return MACHINE_REFUSED;
 	}
 	for (unsigned n = 0; n < i->is.operand_count; n++) {
 		const ZydisDecodedOperand *o = &i->operands[n];
-		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY || !(o->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_MASK_WRITE)))
+		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY ||
+			!(o->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_MASK_WRITE)))
 			continue;
 		Z3_ast address = address_of(m, s, i, o), value = NULL;
 		if (!address || !o->size) {
@@ -494,8 +500,9 @@ static enum machine_answer execute(struct machine *m, struct machine_state *s, c
 	case ZYDIS_MNEMONIC_BTS:
 	case ZYDIS_MNEMONIC_BTR:
 	case ZYDIS_MNEMONIC_BTC:
-		return i->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && i->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? set_bit(m, s, i)
-																: unknown(m, s, i);
+		return i->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && i->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+			       ? set_bit(m, s, i)
+			       : unknown(m, s, i);
 	case ZYDIS_MNEMONIC_PUSH:
 	case ZYDIS_MNEMONIC_POP:
 		return push_pop(m, s, i);

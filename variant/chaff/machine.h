@@ -32,8 +32,8 @@ struct machine {
 	unsigned fresh; /* names given */
 	const struct code *code;
 	/* Of `bytes` bytes at address; *value: what a load gives if not arbitrary, what a store stores. */
-	enum machine_answer (*access)(struct machine *m, struct machine_state *s, const struct instruction *i, Z3_ast address, unsigned bytes,
-		bool write, Z3_ast *value);
+	enum machine_answer (*access)(struct machine *m, struct machine_state *s, const struct instruction *i, Z3_ast address,
+		unsigned bytes, bool write, Z3_ast *value);
 	enum machine_answer (*call)(struct machine *m, struct machine_state *s, const struct instruction *i, Z3_ast target);
 	void *user;
 	struct vb_error *why;

@@ -11,13 +11,16 @@
 #include "host/file.h"
 #include "variant/chaff/chaff.h"
 
-static const struct chaff_verb *const verbs[] = {&chaff_trace, &chaff_plan_verb, &chaff_verify, &chaff_trigger, &chaff_watch, &chaff_prove_verb, &chaff_seal};
+static const struct chaff_verb *const verbs[] = {
+	&chaff_trace, &chaff_plan_verb, &chaff_verify, &chaff_trigger, &chaff_watch, &chaff_prove_verb, &chaff_seal};
 
 #define OPTION_HELP 1000
 
 static void overview(FILE *out)
 {
-	fputs("usage: vauban chaff VERB ...\nBugs that can't be exploited, to waste an attacker's time: found by taint, injected by `vauban cc`, proved on the machine code.\n\n", out);
+	fputs("usage: vauban chaff VERB ...\nBugs that can't be exploited, to waste an attacker's time: found by taint, injected by "
+	      "`vauban cc`, proved on the machine code.\n\n",
+		out);
 	for (unsigned v = 0; v < VB_ARRAY_LEN(verbs); v++)
 		fprintf(out, "  %-8s %s\n", verbs[v]->name, verbs[v]->about);
 	fputs("\nexample:\n"
@@ -38,7 +41,8 @@ int chaff_option(const struct chaff_verb *self, int argc, char **argv, const str
 	opterr = 0;
 	int at = optind, c = getopt_long(argc, argv, "+:n:o:", all, NULL);
 	if (c == OPTION_HELP) {
-		printf("usage: vauban chaff %s %s\n%c%s\n\n%s", self->name, self->arguments, self->about[0] & ~32, self->about + 1, self->help);
+		printf("usage: vauban chaff %s %s\n%c%s\n\n%s", self->name, self->arguments, self->about[0] & ~32, self->about + 1,
+			self->help);
 		exit(fflush(stdout) ? CHAFF_FAILED : CHAFF_OK);
 	}
 	if (c == ':')
@@ -61,8 +65,8 @@ int chaff_usage(const struct chaff_verb *self, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "vauban chaff %s: %s\nusage: vauban chaff %s %s (see `vauban chaff %s --help`)\n", self->name, printable(text), self->name,
-		self->arguments, self->name);
+	fprintf(stderr, "vauban chaff %s: %s\nusage: vauban chaff %s %s (see `vauban chaff %s --help`)\n", self->name, printable(text),
+		self->name, self->arguments, self->name);
 	return CHAFF_USAGE;
 }
 

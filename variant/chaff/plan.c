@@ -222,11 +222,11 @@ static json_t *bug_json(const struct chaff_bug *b)
 		json_array_append_new(window, json_integer(b->window[i]));
 	for (unsigned i = 0; i < CHAFF_TRIGGER_BYTES; i++)
 		json_array_append_new(trigger, json_pack("[i,i]", b->trigger[i].at, b->trigger[i].value));
-	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:s, s:I, s:i, s:i, s:s, s:o, s:i, s:s, s:o, s:o, s:b}", "id", b->id, "kind",
-		chaff_kind(b), "module", b->module, "function", b->function, "hash", hex(b->hash), "load", b->load, "input", b->input, "window",
-		window, "trigger", trigger, "compare", compares[b->word], "branches", (json_int_t)b->branches, "size", b->size, "buffer", b->buffer, "copy", copies[b->copy],
-		"multiplier", hex(b->multiplier), "rotate", b->rotate, "constraint", constraints[b->constraint], "scale", hex(b->scale),
-		"constant", hex(b->constant), "dropped", b->dropped);
+	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:s, s:I, s:i, s:i, s:s, s:o, s:i, s:s, s:o, s:o, s:b}", "id",
+		b->id, "kind", chaff_kind(b), "module", b->module, "function", b->function, "hash", hex(b->hash), "load", b->load, "input",
+		b->input, "window", window, "trigger", trigger, "compare", compares[b->word], "branches", (json_int_t)b->branches, "size",
+		b->size, "buffer", b->buffer, "copy", copies[b->copy], "multiplier", hex(b->multiplier), "rotate", b->rotate, "constraint",
+		constraints[b->constraint], "scale", hex(b->scale), "constant", hex(b->constant), "dropped", b->dropped);
 }
 
 static json_t *site_json(const struct chaff_site *s)

@@ -10,17 +10,17 @@
 #include "variant/binary.h"
 #include "variant/chaff/machine.h"
 
-#define MAX_STEPS    20000
-#define MAX_WAITING  512 /* ways not walked yet */
-#define MAX_SPILLS   32
-#define MAX_FAULTS   128
-#define QUERY_MS     "5000"
-#define RED_ZONE     128
+#define MAX_STEPS   20000
+#define MAX_WAITING 512 /* ways not walked yet */
+#define MAX_SPILLS  32
+#define MAX_FAULTS  128
+#define QUERY_MS    "5000"
+#define RED_ZONE    128
 
 /* What belongs to one way. */
 struct path {
-	Z3_ast window;                 /* address of the eight bytes; NULL: not there yet */
-	Z3_ast memory;                 /* the bug's own; NULL: not there yet */
+	Z3_ast window; /* address of the eight bytes; NULL: not there yet */
+	Z3_ast memory; /* the bug's own; NULL: not there yet */
 	bool freed;
 	unsigned spills;
 	struct {
@@ -35,10 +35,10 @@ struct proof {
 	const struct chaff_site *site;
 	const struct binary *binary;
 	struct code code;
-	Z3_ast rsp; /* at the start */
-	struct place start; /* the same in the frame */
-	bool *own;          /* by instruction: walked */
-	struct place place; /* of the bug's memory */
+	Z3_ast rsp;                   /* at the start */
+	struct place start;           /* the same in the frame */
+	bool *own;                    /* by instruction: walked */
+	struct place place;           /* of the bug's memory */
 	uint64_t faulted[MAX_FAULTS]; /* what stands behind faults */
 	unsigned fault_count;
 	bool placed;
@@ -82,11 +82,14 @@ static Z3_ast not_canonical(struct machine *m, Z3_ast address)
 }
 
 /* A place of the compiler's in the frame: it may be stored to, and gives back what was stored. */
-static enum machine_answer spill(struct proof *p, struct path *path, const struct instruction *i, int64_t offset, unsigned bytes, bool write, Z3_ast *value)
+static enum machine_answer spill(
+	struct proof *p, struct path *path, const struct instruction *i, int64_t offset, unsigned bytes, bool write, Z3_ast *value)
 {
 	struct machine *m = &p->machine;
 	struct place start = p->start;
-	int64_t top = start.from == PLACE_ENTRY ? -start.offset : start.from == PLACE_ALIGNED ? -start.offset - p->code.aligned_from : INT64_MIN;
+	int64_t top = start.from == PLACE_ENTRY     ? -start.offset
+		      : start.from == PLACE_ALIGNED ? -start.offset - p->code.aligned_from
+						    : INT64_MIN;
 	if (offset < -RED_ZONE - 64 || offset + bytes > top) {
 		vb_error_set(m->why, 0, "the access at 0x%lx is outside of the frame", i->address);
 		return MACHINE_REFUSED;
@@ -132,7 +135,8 @@ static enum machine_answer access_memory(
 	bool alive = path->memory && !path->freed;
 	if (is_constant_distance(m, address, p->rsp, &offset)) {
 		int64_t own;
-		if (alive && p->bug->storage == CHAFF_STACK && is_constant_distance(m, address, path->memory, &own) && own > -(int64_t)bytes && own < p->bug->size) {
+		if (alive && p->bug->storage == CHAFF_STACK && is_constant_distance(m, address, path->memory, &own) &&
+			own > -(int64_t)bytes && own < p->bug->size) {
 			if (own >= 0 && own + bytes <= p->bug->size)
 				return MACHINE_GO_ON;
 			vb_error_set(m->why, 0, "the access at 0x%lx is beyond the bug's memory", i->address);
@@ -141,7 +145,8 @@ static enum machine_answer access_memory(
 		return spill(p, path, i, offset, bytes, write, value);
 	}
 	if (alive && is_within(m, s, address, bytes, path->memory, p->bug->size) &&
-		(p->bug->storage == CHAFF_STACK || machine_must(m, s, Z3_mk_not(m->z3, Z3_mk_eq(m->z3, path->memory, machine_number(m, 0, 64))))))
+		(p->bug->storage == CHAFF_STACK ||
+			machine_must(m, s, Z3_mk_not(m->z3, Z3_mk_eq(m->z3, path->memory, machine_number(m, 0, 64))))))
 		return MACHINE_GO_ON;
 	if (!write && path->window && is_within(m, s, address, bytes, path->window, CHAFF_WINDOW_BYTES))
 		return MACHINE_GO_ON;
@@ -189,7 +194,8 @@ static int look_at_note(struct proof *p, struct machine_state *s, const struct i
 	struct machine *m = &p->machine;
 	struct path *path = s->more;
 	const ZydisDecodedOperand *to = &i->operands[0], *from = &i->operands[1];
-	int r = i->is.operand_count_visible == 2 && to->type == ZYDIS_OPERAND_TYPE_REGISTER && to->size == 64 ? code_register(to->reg.value) : -1;
+	int r = i->is.operand_count_visible == 2 && to->type == ZYDIS_OPERAND_TYPE_REGISTER && to->size == 64 ? code_register(to->reg.value)
+													      : -1;
 	if (starts) {
 		if (i->is.mnemonic != ZYDIS_MNEMONIC_AND || r < 0 || from->type != ZYDIS_OPERAND_TYPE_IMMEDIATE || from->imm.value.s != -8)
 			return vb_error_set(m->why, -EINVAL, "no bug starts at 0x%lx", i->address);
@@ -335,7 +341,8 @@ static int prove(struct proof *p, struct vb_error *err)
 	return r;
 }
 
-int chaff_prove(const struct binary *b, const struct chaff_bug *bug, const struct chaff_site *site, struct chaff_proof *ret, struct vb_error *err)
+int chaff_prove(
+	const struct binary *b, const struct chaff_bug *bug, const struct chaff_site *site, struct chaff_proof *ret, struct vb_error *err)
 {
 	if (!site->note_count[CHAFF_START] || !site->note_count[CHAFF_HIT] || !site->note_count[CHAFF_END])
 		return vb_error_set(err, -EINVAL, "its start, hit or end is not noted");

@@ -20,6 +20,7 @@ struct chaff_proof {
 };
 
 /* 0, or -EINVAL: not proved, with the reason in err. */
-int chaff_prove(const struct binary *b, const struct chaff_bug *bug, const struct chaff_site *site, struct chaff_proof *ret, struct vb_error *err);
+int chaff_prove(
+	const struct binary *b, const struct chaff_bug *bug, const struct chaff_site *site, struct chaff_proof *ret, struct vb_error *err);
 
 #endif

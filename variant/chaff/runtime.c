@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <stdbool.h>
 
-#define API(name)     __vauban_chaff_##name
+#define API(name)      __vauban_chaff_##name
 #define STAND_IN(name) __vauban_chaff_of_##name
 
 typedef uint32_t label;

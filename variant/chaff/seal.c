@@ -53,7 +53,8 @@ static int add_note(struct chaff_binary *to, const struct binary *b, const struc
 	if (note->kind >= CHAFF_NOTE_KINDS)
 		return vb_error_set(err, -EINVAL, "%s: its notes of bugs are broken", b->path);
 	if (!f || note->address - f->value >= f->size)
-		return vb_error_set(err, -EINVAL, "%s: bug %u lies in no function that has a symbol: don't link with -s, strip afterwards", b->path, note->bug);
+		return vb_error_set(err, -EINVAL, "%s: bug %u lies in no function that has a symbol: don't link with -s, strip afterwards",
+			b->path, note->bug);
 	struct chaff_site *s = NULL;
 	for (unsigned i = 0; i < to->site_count; i++) {
 		if (to->sites[i].bug == note->bug && to->sites[i].function == f->value)
@@ -112,7 +113,8 @@ static unsigned prove_all(const struct chaff_plan *plan, const struct binary *b,
 		if (!s->proved)
 			fprintf(stderr, "bug %u in %s: not proved: %s\n", s->bug, name, why.text);
 		else if (say)
-			printf("bug %u: %s in %s: proved: %u ways, %u faults, %u accesses\n", s->bug, chaff_kind(bug), name, proof.paths, proof.faults, proof.accesses);
+			printf("bug %u: %s in %s: proved: %u ways, %u faults, %u accesses\n", s->bug, chaff_kind(bug), name, proof.paths,
+				proof.faults, proof.accesses);
 	}
 	return failed;
 }
@@ -149,7 +151,8 @@ static int run_verify(const struct chaff_verb *self, int argc, char **argv)
 }
 
 const struct chaff_verb chaff_verify = {"verify", "[--quiet] BINARY PLAN", "repeat the proofs on a binary, stripped or not",
-	"For each bug: decodes its function, executes the bug's code symbolically for all contents of registers and memory, and shows that it\n"
+	"For each bug: decodes its function, executes the bug's code symbolically for all contents of registers and memory, and shows that "
+	"it\n"
 	"writes only memory of its own that nothing else uses, or, for kinds that crash, only addresses that can't exist.\n"
 	"  --quiet   only what can't be proved, and the sum\n"
 	"Status 3: some could not be proved.\n",
@@ -198,7 +201,8 @@ static int record(struct chaff_binary *new, const char *path, struct vb_error *e
 	int r = chaff_plan_read(&plan, path, err);
 	if (r == 0) {
 		unsigned at = 0;
-		while (at < plan.binary_count && strcmp(plan.binaries[at].name, new->name) != 0 && strcmp(plan.binaries[at].code, new->code) != 0)
+		while (at < plan.binary_count && strcmp(plan.binaries[at].name, new->name) != 0 &&
+			strcmp(plan.binaries[at].code, new->code) != 0)
 			at++;
 		/* There is room for one more: chaff_plan_read() allocates it. */
 		struct chaff_binary old = plan.binaries[at];
@@ -225,11 +229,14 @@ static int run_seal(const struct chaff_verb *self, int argc, char **argv)
 		;
 	if (argc - optind != 2)
 		return chaff_usage(self, "name the binary and the plan");
-	if (binary_load(argv[optind], &b, &err) < 0 || chaff_plan_read(&plan, argv[optind + 1], &err) < 0 || read_notes(&b, &sites, &err) < 0)
+	if (binary_load(argv[optind], &b, &err) < 0 || chaff_plan_read(&plan, argv[optind + 1], &err) < 0 ||
+		read_notes(&b, &sites, &err) < 0)
 		return chaff_fail(self, &err);
 	unsigned failed = prove_all(&plan, &b, &sites, false);
 	if (failed) {
-		vb_error_set(&err, -EINVAL, "%u bugs in %s can't be proved as it was linked: build again with --chaff-skip and their numbers", failed, argv[optind]);
+		vb_error_set(&err, -EINVAL,
+			"%u bugs in %s can't be proved as it was linked: build again with --chaff-skip and their numbers", failed,
+			argv[optind]);
 		return chaff_fail(self, &err);
 	}
 	if (sites.site_count && (record(&sites, argv[optind + 1], &err) < 0 || forget_notes(&b, &err) < 0))
@@ -253,8 +260,8 @@ static int link_alone(const char *object, char *path, size_t size, struct vb_err
 	if (pid == 0) {
 		int null = open("/dev/null", O_WRONLY);
 		dup2(null, 2); /* about what is open */
-		execlp("ld.lld-19", "ld.lld-19", "-e", "0", "--noinhibit-exec", "--unresolved-symbols=ignore-all", "-z", "notext", "--defsym=malloc=0x1000",
-			"--defsym=free=0x1010", "-o", path, object, (char *)NULL);
+		execlp("ld.lld-19", "ld.lld-19", "-e", "0", "--noinhibit-exec", "--unresolved-symbols=ignore-all", "-z", "notext",
+			"--defsym=malloc=0x1000", "--defsym=free=0x1010", "-o", path, object, (char *)NULL);
 		_exit(127);
 	}
 	int status = -1;

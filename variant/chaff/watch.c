@@ -101,8 +101,8 @@ static pid_t start(char **argv, const char *input, unsigned seconds)
 	_exit(127);
 }
 
-int chaff_run_watched(char **argv, const char *input, unsigned seconds, const struct binary *b, const struct chaff_binary *sites, bool *hits,
-	int *ret_status, struct vb_error *err)
+int chaff_run_watched(char **argv, const char *input, unsigned seconds, const struct binary *b, const struct chaff_binary *sites,
+	bool *hits, int *ret_status, struct vb_error *err)
 {
 	unsigned count = 0;
 	uint64_t bias = 0;
@@ -180,7 +180,8 @@ static int watch_each(struct subject *s, const char *folder, char **argv, int ar
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
 		char **list = with_input(argv, argc, path);
-		r = list ? chaff_run_watched(list, path, 60, &s->b, s->sites, s->hits, &status, err) : vb_error_set(err, -ENOMEM, "no memory left");
+		r = list ? chaff_run_watched(list, path, 60, &s->b, s->sites, s->hits, &status, err)
+			 : vb_error_set(err, -ENOMEM, "no memory left");
 		free(list);
 		++*ret_runs;
 	}
@@ -219,7 +220,8 @@ static int run_watch(const struct chaff_verb *self, int argc, char **argv)
 	return hits ? CHAFF_NOT_PROVED : CHAFF_OK;
 }
 
-const struct chaff_verb chaff_watch = {"watch", "[--each DIR] PLAN PROGRAM [ARGUMENT|{}]...", "run a program and tell which bugs its input triggers",
+const struct chaff_verb chaff_watch = {"watch", "[--each DIR] PLAN PROGRAM [ARGUMENT|{}]...",
+	"run a program and tell which bugs its input triggers",
 	"The program runs as it is, under ptrace. Status 3: bugs were hit; each is named.\n"
 	"  --each DIR   run it once for each file there, as standard input and by name in place of {}, and count\n"
 	"example: vauban chaff watch plan ./minigzip -d <a.gz >/dev/null\n",
@@ -274,7 +276,11 @@ static int run_trigger(const struct chaff_verb *self, int argc, char **argv)
 		int status = 0;
 		if (!bug)
 			continue;
-		snprintf(path, sizeof(path), folder ? "%s/%u" : "%s/vauban-chaff-input-%u-%d", folder ? folder : tmp ? tmp : "/tmp", bug->id, getpid());
+		snprintf(path, sizeof(path), folder ? "%s/%u" : "%s/vauban-chaff-input-%u-%d",
+			folder ? folder
+			: tmp  ? tmp
+			       : "/tmp",
+			bug->id, getpid());
 		char **list = with_input(argv + optind + 1, argc - optind - 1, path);
 		memset(s.hits, 0, s.sites->site_count);
 		int r = list ? write_input(bug, path, &err) : vb_error_set(&err, -ENOMEM, "no memory left");
@@ -298,8 +304,10 @@ static int run_trigger(const struct chaff_verb *self, int argc, char **argv)
 	return fired == s.sites->site_count ? CHAFF_OK : CHAFF_NOT_PROVED;
 }
 
-const struct chaff_verb chaff_trigger = {"trigger", "[--drop] [--inputs DIR] PLAN PROGRAM [ARGUMENT|{}]...", "trigger each bug of a program",
-	"For each bug: makes an input of the sample and the bug's trigger, runs the program on it (as standard input, and by name in place of {}),\n"
+const struct chaff_verb chaff_trigger = {"trigger", "[--drop] [--inputs DIR] PLAN PROGRAM [ARGUMENT|{}]...",
+	"trigger each bug of a program",
+	"For each bug: makes an input of the sample and the bug's trigger, runs the program on it (as standard input, and by name in place "
+	"of {}),\n"
 	"and tells whether the bug's code was reached.\n"
 	"  --drop         take bugs that weren't out of the plan: the next build is without them\n"
 	"  --inputs DIR   keep the inputs there, by number\n"

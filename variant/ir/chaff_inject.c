@@ -38,15 +38,16 @@ static LLVMValueRef number(struct injector *in, uint64_t n)
 }
 
 /* `text` in assembly, with a note in front of it. */
-static LLVMValueRef marked(
-	struct injector *in, enum chaff_note_kind kind, const char *text, const char *constraints, LLVMTypeRef result, LLVMValueRef *arguments, unsigned count)
+static LLVMValueRef marked(struct injector *in, enum chaff_note_kind kind, const char *text, const char *constraints, LLVMTypeRef result,
+	LLVMValueRef *arguments, unsigned count)
 {
 	char assembly[400];
 	LLVMTypeRef types[2];
 	for (unsigned a = 0; a < count; a++)
 		types[a] = LLVMTypeOf(arguments[a]);
 	int length = snprintf(assembly, sizeof(assembly),
-		".Lvauban_chaff_${:uid}:\n\t.pushsection " CHAFF_SECTION ",\"\",@progbits\n\t.quad .Lvauban_chaff_${:uid}\n\t.long %u\n\t.long %u\n\t.popsection\n\t%s",
+		".Lvauban_chaff_${:uid}:\n\t.pushsection " CHAFF_SECTION
+		",\"\",@progbits\n\t.quad .Lvauban_chaff_${:uid}\n\t.long %u\n\t.long %u\n\t.popsection\n\t%s",
 		in->bug->id, kind, text);
 	LLVMTypeRef type = LLVMFunctionType(result, types, count, 0);
 	LLVMValueRef callee =
@@ -60,7 +61,8 @@ static LLVMValueRef fixed(struct injector *in, uint64_t n)
 	static const char text[] = "movabsq $1, $0", constraints[] = "=r,i,~{dirflag},~{fpsr},~{flags}";
 	LLVMTypeRef type = LLVMFunctionType(in->i64, &in->i64, 1, 0);
 	LLVMValueRef value = number(in, n);
-	LLVMValueRef callee = LLVMGetInlineAsm(type, text, sizeof(text) - 1, constraints, sizeof(constraints) - 1, 1, 0, LLVMInlineAsmDialectATT, 0);
+	LLVMValueRef callee =
+		LLVMGetInlineAsm(type, text, sizeof(text) - 1, constraints, sizeof(constraints) - 1, 1, 0, LLVMInlineAsmDialectATT, 0);
 	return LLVMBuildCall2(in->at, type, callee, &value, 1, "");
 }
 
@@ -116,8 +118,8 @@ static void branch_if_rare(struct injector *in, LLVMValueRef condition, LLVMBasi
 {
 	LLVMContextRef c = in->ir->context;
 	LLVMValueRef branch = LLVMBuildCondBr(in->at, condition, rare, usual);
-	LLVMMetadataRef weights[3] = {LLVMMDStringInContext2(c, "branch_weights", 14),
-		LLVMValueAsMetadata(LLVMConstInt(in->i32, 1, 0)), LLVMValueAsMetadata(LLVMConstInt(in->i32, 1u << 20, 0))};
+	LLVMMetadataRef weights[3] = {LLVMMDStringInContext2(c, "branch_weights", 14), LLVMValueAsMetadata(LLVMConstInt(in->i32, 1, 0)),
+		LLVMValueAsMetadata(LLVMConstInt(in->i32, 1u << 20, 0))};
 	LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(c, "prof", 4), LLVMMetadataAsValue(c, LLVMMDNodeInContext2(c, weights, 3)));
 }
 
@@ -215,7 +217,8 @@ static void hit_stack(struct injector *in, LLVMValueRef w, LLVMValueRef object)
 static LLVMValueRef reserve(struct injector *in)
 {
 	const struct chaff_bug *b = in->bug;
-	LLVMTypeRef parts[3] = {LLVMArrayType2(in->i8, GAP_BYTES), LLVMArrayType2(in->i8, b->buffer), LLVMArrayType2(in->i8, b->size - b->buffer)};
+	LLVMTypeRef parts[3] = {
+		LLVMArrayType2(in->i8, GAP_BYTES), LLVMArrayType2(in->i8, b->buffer), LLVMArrayType2(in->i8, b->size - b->buffer)};
 	LLVMPositionBuilderBefore(in->at, LLVMGetFirstInstruction(LLVMGetEntryBasicBlock(in->function)));
 	LLVMValueRef object = LLVMBuildAlloca(in->at, LLVMStructTypeInContext(in->ir->context, parts, 3, 0), "");
 	LLVMSetAlignment(object, 16);
@@ -275,7 +278,8 @@ static LLVMValueRef find_place(struct ir *ir, const struct chaff_bug *b, LLVMVal
 	if (!f || !chaff_may_change(f) || strcmp(chaff_module_name(ir->module), b->module) != 0 || chaff_hash(f) != b->hash)
 		return NULL;
 	for (LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(f); block; block = LLVMGetNextBasicBlock(block)) {
-		if (LLVMGetFirstUse(LLVMBasicBlockAsValue(block)) && LLVMIsABlockAddress(LLVMGetUser(LLVMGetFirstUse(LLVMBasicBlockAsValue(block)))))
+		if (LLVMGetFirstUse(LLVMBasicBlockAsValue(block)) &&
+			LLVMIsABlockAddress(LLVMGetUser(LLVMGetFirstUse(LLVMBasicBlockAsValue(block)))))
 			return NULL;
 	}
 	*ret_function = f;
@@ -328,9 +332,13 @@ static int inject_module(struct ir *ir, struct vb_error *err)
 	int r = chaff_plan_read(&plan, o->chaff_plan, err);
 	if (r < 0)
 		return r;
-	struct injector in = {.ir = ir, .at = LLVMCreateBuilderInContext(ir->context), .i8 = LLVMInt8TypeInContext(ir->context),
-		.i32 = LLVMInt32TypeInContext(ir->context), .i64 = LLVMInt64TypeInContext(ir->context),
-		.ptr = LLVMPointerTypeInContext(ir->context, 0), .void_type = LLVMVoidTypeInContext(ir->context)};
+	struct injector in = {.ir = ir,
+		.at = LLVMCreateBuilderInContext(ir->context),
+		.i8 = LLVMInt8TypeInContext(ir->context),
+		.i32 = LLVMInt32TypeInContext(ir->context),
+		.i64 = LLVMInt64TypeInContext(ir->context),
+		.ptr = LLVMPointerTypeInContext(ir->context, 0),
+		.void_type = LLVMVoidTypeInContext(ir->context)};
 	struct {
 		LLVMValueRef place, function;
 	} *found = calloc(plan.bug_count + 1, sizeof(*found));
