@@ -25,6 +25,7 @@
 #define FRAME_MIN      14u
 #define FRAME_MAX      (65535u + 18u)
 #define BUFFER_BYTES   (128u << 10)
+#define WRITE_BYTES    (32u << 10) /* of frames at once to passt: the host takes so many whole or not at all, and passt needs whole frames */
 #define FRAMES_A_TURN  64
 #define BYTES_A_TURN   (256u << 10)
 #define SOCKET_BYTES   (2 << 20)
@@ -35,8 +36,10 @@ struct way {
 	enum firewall_way direction;
 	int from, to;
 	size_t start, end; /* of what is there and not done with */
-	size_t passing;    /* of that, what has been judged and is to be sent; 0: the frame at start is still to be judged */
+	size_t passing;    /* of that, the frames that have been judged and are to be sent; 0: the one at start is still to be judged */
+	size_t dropped;    /* bytes of the frame behind them, if that was judged not to pass */
 	bool busy;         /* there is more to do as soon as the other side takes something */
+	bool emptied;      /* the last read of this turn took all there was */
 	uint64_t frames, bytes, lost, drops[FIREWALL_DROPS];
 	uint8_t buffer[BUFFER_BYTES];
 };
@@ -108,10 +111,10 @@ static void note_drop(struct net_relay *r, enum firewall_way direction, enum fir
 
 /* --- frames --- */
 
-/* The frame at w->start, head bytes of it its own header: whether it passes. */
-static bool judge(struct net_relay *r, struct way *w, size_t head, size_t len)
+/* The frame `at` bytes behind w->start, head bytes of it its own header: whether it passes. */
+static bool judge(struct net_relay *r, struct way *w, size_t at, size_t head, size_t len)
 {
-	const uint8_t *header = w->buffer + w->start, *frame = header + head;
+	const uint8_t *header = w->buffer + w->start + at, *frame = header + head;
 	struct firewall_packet what = {0};
 	enum firewall_drop drop = FIREWALL_PASS;
 	if (len < FRAME_MIN || (r->stream && w->direction == FIREWALL_OUT && len > r->n->boot.mtu + 18))
@@ -138,46 +141,58 @@ static enum step take(struct net_relay *r, struct way *w)
 	memmove(w->buffer, w->buffer + w->start, w->end - w->start);
 	w->end -= w->start;
 	w->start = 0;
-	ssize_t n = read(w->from, w->buffer + w->end, r->stream ? BUFFER_BYTES - w->end : HEADER_BYTES + FRAME_MAX);
+	if (w->emptied)
+		return STEP_NO_MORE;
+	size_t room = r->stream ? BUFFER_BYTES - w->end : HEADER_BYTES + FRAME_MAX;
+	ssize_t n = read(w->from, w->buffer + w->end, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return STEP_NO_MORE;
 	if (n <= 0)
 		return STEP_GONE;
 	w->end += (size_t)n;
+	w->emptied = r->stream && (size_t)n < room;
 	return STEP_GOES_ON;
 }
 
-/* Finds the next frame and judges it: w->passing. */
-static enum step next_frame(struct net_relay *r, struct way *w)
+static enum step next_packet(struct net_relay *r, struct way *w)
 {
-	size_t have = w->end - w->start, len;
-	uint32_t stream_len;
-	if (!r->stream) {
-		enum step s = take(r, w);
-		if (s != STEP_GOES_ON)
-			return s;
-		len = w->end;
-		w->passing = judge(r, w, HEADER_BYTES, len > HEADER_BYTES ? len - HEADER_BYTES : 0) ? len : 0;
-		w->start = w->passing ? 0 : len;
-		return STEP_GOES_ON;
-	}
-	if (have >= LENGTH_BYTES) {
-		memcpy(&stream_len, w->buffer + w->start, LENGTH_BYTES);
+	enum step s = take(r, w);
+	if (s != STEP_GOES_ON)
+		return s;
+	w->passing = judge(r, w, 0, HEADER_BYTES, w->end > HEADER_BYTES ? w->end - HEADER_BYTES : 0) ? w->end : 0;
+	w->start = w->passing ? 0 : w->end;
+	return STEP_GOES_ON;
+}
+
+/* Judges frames of a stream up to the first that is dropped: w->passing, w->dropped. */
+static enum step next_frames(struct net_relay *r, struct way *w)
+{
+	size_t most = w->direction == FIREWALL_OUT ? WRITE_BYTES : BUFFER_BYTES;
+	for (int i = 0; i < FRAMES_A_TURN; i++) {
+		size_t at = w->start + w->passing, have = w->end - at, len;
+		uint32_t stream_len;
+		if (have < LENGTH_BYTES)
+			break;
+		memcpy(&stream_len, w->buffer + at, LENGTH_BYTES);
 		len = ntohl(stream_len);
-		if (len < FRAME_MIN || len > FRAME_MAX)
+		if (len < FRAME_MIN || len > FRAME_MAX) {
+			if (w->passing)
+				break;
 			return STEP_GONE; /* whatever comes next can't be told apart */
-		if (have >= LENGTH_BYTES + len) {
-			bool passes = judge(r, w, LENGTH_BYTES, len);
-			w->passing = passes ? LENGTH_BYTES + len : 0;
-			w->start += passes ? 0 : LENGTH_BYTES + len;
+		}
+		if (have < LENGTH_BYTES + len || (w->passing && w->passing + LENGTH_BYTES + len > most))
+			break;
+		if (!judge(r, w, w->passing, LENGTH_BYTES, len)) {
+			w->dropped = LENGTH_BYTES + len;
 			return STEP_GOES_ON;
 		}
+		w->passing += LENGTH_BYTES + len;
 	}
-	return take(r, w);
+	return w->passing ? STEP_GOES_ON : take(r, w);
 }
 
 /* SIGPIPE is blocked, as all signals are. */
-static enum step send_frame(struct way *w)
+static enum step send_frames(struct way *w)
 {
 	ssize_t n = write(w->to, w->buffer + w->start, w->passing);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -196,10 +211,15 @@ static enum step send_frame(struct way *w)
 static bool carry(struct net_relay *r, struct way *w)
 {
 	uint64_t bytes = w->bytes;
+	w->emptied = false;
 	for (int i = 0; i < FRAMES_A_TURN && w->bytes - bytes < BYTES_A_TURN; i++) {
-		enum step s = w->passing ? STEP_GOES_ON : next_frame(r, w);
+		enum step s = w->passing ? STEP_GOES_ON : r->stream ? next_frames(r, w) : next_packet(r, w);
 		if (s == STEP_GOES_ON && w->passing)
-			s = send_frame(w);
+			s = send_frames(w);
+		if (!w->passing) {
+			w->start += w->dropped;
+			w->dropped = 0;
+		}
 		if (s != STEP_GOES_ON) {
 			w->busy = w->passing != 0;
 			return s == STEP_NO_MORE;
@@ -213,11 +233,13 @@ static void relay_ready(struct monitor *m, int fd, short revents, void *arg)
 {
 	struct net_relay *r = arg;
 	struct way *out = &r->way[FIREWALL_OUT], *in = &r->way[FIREWALL_IN];
-	bool cell_gone = !carry(r, out), far_gone = !cell_gone && !carry(r, in);
+	struct way *to = fd == r->cell ? in : out, *from = fd == r->cell ? out : in;
+	bool gone = revents & ~POLLOUT && !carry(r, from);
+	gone = gone || (revents & POLLOUT && !carry(r, to));
 	int error = m->pcap ? pcap_flush(m->pcap) : 0;
 	if (error)
 		net_say(m, true, "--pcap: %s: recording ends, the cell goes on", strerror(-error));
-	if (cell_gone || far_gone) {
+	if (gone) {
 		relay_over(r); /* the cell sees the end of its descriptor: the link is down */
 		if (m->tender && !m->exit_known && r->n->options->way == NET_TAP)
 			net_say(m, true, "eth%u: the network is gone", r->index);
