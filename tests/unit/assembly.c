@@ -130,7 +130,7 @@ static void test_blocks(void)
 static void test_nops(void)
 {
 	const char *const all[] = {"--level=full", "--nop-rate=100", NULL};
-	EACH_SEED(branches, all, strstr(out, "endbr64") < strstr(out, ".byte") || !strstr(out, ".byte"));
+	EACH_SEED(branches, all, strstr(out, "endbr64") < strstr(out, "nop") || !strstr(out, "nop"));
 	const char *tls = FUNCTION("f", "\tsubq $8, %rsp\n\t.byte 0x66\n\tleaq x@tlsgd(%rip), %rdi\n\t.value 0x6666\n\trex64\n\tcall "
 					"__tls_get_addr@PLT\n\taddq $8, %rsp\n\tret\n");
 	EACH_SEED(tls, all, strstr(out, "\t.byte 0x66\n\tleaq x@tlsgd(%rip), %rdi\n\t.value 0x6666\n\trex64\n\tcall __tls_get_addr@PLT\n"));

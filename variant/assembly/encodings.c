@@ -251,7 +251,7 @@ static bool near_gadget(const struct unit *u, const struct part *p, uint32_t i)
 
 static void encode_part(struct unit *u, struct part *p, struct variant_random *r)
 {
-	bool glued = false;
+	bool glued = true; /* the first one stays an instruction: the function's line begins with it */
 	for (uint32_t i = p->label + 1; i < p->end; i++) {
 		struct statement *st = &u->statements[i];
 		if (st->kind == STATEMENT_DIRECTIVE && st->directive == DIR_DATA && st->section == p->section)

@@ -17,50 +17,36 @@ static uint8_t harmless_byte(struct variant_random *r)
 	}
 }
 
-/* One NOP of 1 to 11 bytes: 0f 1f /0 with any memory operand, which is never accessed. Appends to out. */
-static unsigned one_nop(struct variant_random *r, unsigned length, uint8_t *out)
+/* One NOP of 1 to 9 bytes: with any memory operand, which is never accessed. An instruction, not bytes, so that the line of a .loc before it
+ * begins with it. */
+static struct slice one_nop(struct unit *u, struct variant_random *r, unsigned length)
 {
-	static const uint8_t registers[] = {0, 1, 2, 3, 6, 7}; /* as base: neither a SIB byte nor %rip */
-	unsigned n = 0, rm = registers[variant_random_below(r, sizeof(registers))];
-	if (length == 1)
-		return out[0] = 0x90, 1;
-	if (length == 2)
-		return out[0] = 0x66, out[1] = 0x90, 2;
-	while (length - n > 8)
-		out[n++] = 0x66;
-	if (length == 6)
-		out[n++] = 0x66;
-	unsigned left = length - n;
-	out[n++] = 0x0f;
-	out[n++] = 0x1f;
-	unsigned displacement = left >= 7 ? 4 : left >= 4 ? 1 : 0;
-	bool sib = left == 5 || left == 8;
-	out[n++] = (uint8_t)((displacement == 4 ? 0x80 : displacement ? 0x40 : 0) | (sib ? 4 : rm));
-	if (sib)
-		out[n++] = (uint8_t)(variant_random_below(r, 4) << 6 | variant_random_below(r, 4) << 3 | rm);
-	for (unsigned i = 0; i < displacement; i++)
-		out[n++] = harmless_byte(r);
-	return n;
-}
-
-static struct slice bytes_text(struct unit *u, const uint8_t *bytes, unsigned count)
-{
-	char text[8 + 16 * 5];
-	unsigned used = (unsigned)snprintf(text, sizeof(text), ".byte ");
-	for (unsigned i = 0; i < count && used + 6 < sizeof(text); i++)
-		used += (unsigned)snprintf(text + used, sizeof(text) - used, i ? ",%u" : "%u", bytes[i]);
-	return arena_copy(&u->arena, (struct slice){text, used});
+	static const char *const bases[] = {"rax", "rcx", "rdx", "rbx", "rsi", "rdi"}; /* the first four are indexes, too */
+	const char *base = bases[variant_random_below(r, VB_ARRAY_LEN(bases))], *index = bases[variant_random_below(r, 4)];
+	unsigned scale = 1u << variant_random_below(r, 4);
+	if (length <= 2)
+		return length == 1 ? SLICE("nop") : SLICE("xchgw %ax, %ax");
+	int32_t displacement = 0;
+	while (length >= 4 && length <= 6 && !displacement)
+		displacement = (int8_t)harmless_byte(r);
+	while (length >= 7 && displacement >= -128 && displacement <= 127) {
+		uint32_t value = 0;
+		for (unsigned i = 0; i < 4; i++)
+			value = value << 8 | harmless_byte(r);
+		displacement = (int32_t)value;
+	}
+	char shown[16] = "";
+	if (displacement)
+		snprintf(shown, sizeof(shown), "%d", displacement);
+	if (length == 3 || length == 4 || length == 7)
+		return arena_format(&u->arena, "nopl %s(%%%s)", shown, base);
+	return arena_format(&u->arena, "nop%c %s(%%%s,%%%s,%u)", length == 6 || length == 9 ? 'w' : 'l', shown, base, index, scale);
 }
 
 static void insert_nop(struct unit *u, struct statement *st, struct variant_random *r, unsigned length)
 {
-	uint8_t bytes[16];
-	while (length) {
-		unsigned now = length > 11 ? (length + 1) / 2 : length;
-		now = now > 11 ? 11 : now;
-		statement_insert(u, st, bytes_text(u, bytes, one_nop(r, now, bytes)));
-		length -= now;
-	}
+	if (length)
+		statement_insert(u, st, one_nop(u, r, length));
 }
 
 #define ENTRY_PAD_MAX 9 /* bytes: one instruction */
