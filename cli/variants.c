@@ -2,12 +2,13 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "host/error.h"
 #include "host/log.h"
@@ -60,6 +61,22 @@ static void add_option(struct arguments_of_build *b, char *text)
 	b->options[b->option_count++] = text;
 }
 
+/* Files are named as seen from here, but the compiler runs in folders of the copy. */
+static char *from_here(char *option)
+{
+	static const char *const names[] = {"--store", "--libc-source", "--profile", "--chaff-plan"};
+	char cwd[PATH_MAX], *text;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		size_t length = strlen(names[i]);
+		if (strncmp(option, names[i], length) != 0 || option[length] != '=' || option[length + 1] == '/')
+			continue;
+		if (!getcwd(cwd, sizeof(cwd)) || asprintf(&text, "%s=%s/%s", names[i], cwd, option + length + 1) < 0)
+			cli_usage(&verb_variants, "%s: name it from the root", option);
+		return text; /* lives as long as we */
+	}
+	return option;
+}
+
 /* What isn't ours is for vauban cc, which shall not find out only in the midst of a build that it is wrong. */
 static unsigned take_cc_option(struct arguments_of_build *b, char **argv)
 {
@@ -79,8 +96,10 @@ static unsigned take_cc_option(struct arguments_of_build *b, char **argv)
 			cli_usage(&verb_variants, "%s: the seeds are those of --seeds, and the plain build is always made", argv[0]);
 		taken = (unsigned)r;
 	}
-	for (unsigned i = 0; i < taken; i++)
-		add_option(b, argv[i]);
+	char *joined = argv[0];
+	if (taken == 2 && asprintf(&joined, "%s=%s", argv[0], argv[1]) < 0)
+		cli_usage(&verb_variants, "out of memory");
+	add_option(b, from_here(joined));
 	return taken;
 }
 

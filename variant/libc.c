@@ -37,8 +37,8 @@ static void add_file_identity(struct store_key *k, const char *path)
 /* Our own options for the compiler of musl, as words. */
 static void add_options(const struct driver *d, struct words *w)
 {
-	static char storage[4096];
-	char *at[64];
+	static char storage[16384];
+	char *at[64], path[PATH_MAX];
 	struct variant_options o = d->options;
 	o.chaff = 0, o.chaff_plan = o.chaff_skip = NULL, o.chaff_trace = o.supervised = false; /* the program's matter */
 	unsigned count = variant_options_format(&o, storage, sizeof(storage), at, VB_ARRAY_LEN(at));
@@ -47,8 +47,8 @@ static void add_options(const struct driver *d, struct words *w)
 	words_addf(w, "--nop-rate=%u", o.nop_percent);
 	if (o.map)
 		words_add(w, "--map");
-	if (o.profile)
-		words_addf(w, "--profile=%s", o.profile);
+	if (o.profile) /* as seen from the folder that musl is built in */
+		words_addf(w, "--profile=%s", realpath(o.profile, path) ? path : o.profile);
 	words_addf(w, "--cc=%s", d->compiler);
 }
 
@@ -155,7 +155,8 @@ static int configure_and_make(const struct driver *d, const char *source, const 
 	if (r < 0)
 		return r;
 	add_options(d, &options);
-	char *text = words_text("%s cc --store=%s", vauban, folder);
+	char *store = realpath(folder, NULL), *text = words_text("%s cc --store=%s", vauban, store ? store : folder);
+	free(store);
 	for (size_t i = 0; i < options.count; i++)
 		text = words_text("%s %s", text, options.at[i]);
 	words_free(&options);

@@ -128,6 +128,9 @@ like "$("$vauban" cc --seed x -c a.c 2>&1)" 'wants a number' "a seed that is no 
 like "$("$vauban" cc --cc tcc --seed 1 -c a.c 2>&1)" 'wants gcc, clang' "another compiler"
 like "$(PATH=/nowhere "$vauban" cc --cc clang --seed 1 -c a.c 2>&1)" 'install the Debian package clang-19' "a missing compiler: which package has it"
 like "$("$vauban" cc --seed 1 --structs -c a.c 2>&1)" 'needs --cc clang' "--structs needs clang"
+like "$("$vauban" cc --seed 1 --libc musl --libc-source "$work" -c a.c 2>&1)" 'there is no musl in it' "--libc-source without musl"
+like "$("$vauban" c++ --seed 1 --libc musl p.cpp 2>&1)" 'is for C' "--libc musl is for C"
+like "$(cc -ffixed-r15 -c a.c 2>&1)" 'add --no-registers' "-ffixed-REG is refused"
 like "$("$vauban" cc --help)" '--nop-rate' "--help is ours"
 ln -s "$vauban" vauban-cc
 ln -s "$vauban" vauban-c++

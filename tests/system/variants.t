@@ -54,6 +54,7 @@ like "$("$vauban" image build --variants ../set --seed 9 --program prog -o ../im
 ok "a build that isn't make gets CC in its environment" "$vauban" variants build -n 1 --cc clang -o ../shell -- sh -c '$CC -O2 main.c lib/twice.c -o prog'
 is "$(cat ../shell/*/prog.map | wc -c | sed 's/^[1-9].*/some/')" some "with maps, from clang too"
 
+ok "files of options are named from here" eval '"$vauban" variants build --seeds 1 --store ../store -o ../stored -- make && test -d ../store/00 -o -d ../store/01 -o -n "$(ls ../store)"'
 like "$("$vauban" variants build --seeds 1 -o ../set -- make 2>&1)" 'exists: remove it' "a set that exists is not touched"
 like "$("$vauban" variants build --seeds 1,1 -o ../x -- make 2>&1)" 'twice' "a seed that is there twice"
 like "$("$vauban" variants build --seeds 1 --seed 2 -o ../x -- make 2>&1)" 'those of --seeds' "--seed has no place here"
