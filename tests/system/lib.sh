@@ -41,7 +41,7 @@ want: $2"
 }
 
 like() { # like GOT PATTERN NAME: an extended regular expression
-	grep -qE -- "$2" <<<"$1"
+	grep -qaE -- "$2" <<<"$1"
 	result $? "$3" "got: $1
 pattern: $2"
 }
