@@ -10,6 +10,7 @@
 
 #include "host/error.h"
 #include "host/log.h"
+#include "host/paths.h"
 
 enum { STATUS_FAILED = 1 };
 
@@ -91,10 +92,16 @@ static int take_environment(struct driver *d, const char **cc, struct vb_error *
 static int check_options(const struct driver *d, struct vb_error *err)
 {
 	const struct variant_options *o = &d->options;
+	char header[PATH_MAX];
 	if (!o->seeded && !o->plain && !o->chaff_trace)
-		return vb_error_set(err, -EINVAL, "which variant? give --seed N, or --plain for none (in front of the compiler's arguments, or in VAUBAN_CC)");
+		return vb_error_set(err, -EINVAL,
+			"which variant? give --seed N, or --plain for none (in front of the compiler's arguments, or in VAUBAN_CC)");
 	if (variant_wants(o, VARIANT_STRUCTS) && !d->clang)
 		return vb_error_set(err, -EINVAL, "--structs needs --cc clang: gcc can't reorder fields");
+	if (variant_wants(o, VARIANT_STRUCTS) && d->cplusplus)
+		return vb_error_set(err, -EINVAL, "--structs is for C: clang does not reorder the fields of classes");
+	if (variant_wants(o, VARIANT_STRUCTS) && path_helper(DRIVER_STRUCTS_HEADER, header, sizeof(header), err) < 0)
+		return -ENOENT;
 	if (o->chaff && !o->chaff_plan)
 		return vb_error_set(err, -EINVAL, "--chaff wants --chaff-plan FILE: make it by `vauban chaff plan`");
 	if (o->chaff_plan && !o->chaff)
@@ -102,7 +109,8 @@ static int check_options(const struct driver *d, struct vb_error *err)
 	if ((o->chaff || o->chaff_trace) && !d->clang)
 		return vb_error_set(err, -EINVAL, "--chaff needs --cc clang: it works on LLVM's bitcode");
 	if (o->profile_generate && o->profile)
-		return vb_error_set(err, -EINVAL, "--profile and --profile-generate exclude each other: a profile is made first, and then used");
+		return vb_error_set(
+			err, -EINVAL, "--profile and --profile-generate exclude each other: a profile is made first, and then used");
 	return 0;
 }
 
@@ -188,7 +196,8 @@ static int compile_all(struct driver *d)
 			return STATUS_FAILED;
 		}
 		const char *output = d->args.output ? d->args.output : name;
-		int r = argument_source(a) == SOURCE_OTHER && !assembly ? compile_other(d, a, output) : driver_compile(d, a, output, assembly);
+		int r = argument_source(a) == SOURCE_OTHER && !assembly ? compile_other(d, a, output)
+									: driver_compile(d, a, output, assembly);
 		status = r ? r : status;
 		if (driver_signal())
 			break;

@@ -51,10 +51,10 @@ int driver_find(const char *name, const char **ret_path, struct vb_error *err);
 
 enum { DRIVER_MAX_ARGUMENT_BYTES = 100000 };
 struct driver_child {
-	int input;          /* descriptor for its standard input, from the start; -1: ours */
-	const char *errors; /* file for its standard error; NULL: ours */
-	const char *output; /* file for its standard output; NULL: ours */
-	const char *folder; /* to run in; NULL: ours */
+	int input;                /* descriptor for its standard input, from the start; -1: ours */
+	const char *errors;       /* file for its standard error; NULL: ours */
+	const char *output;       /* file for its standard output; NULL: ours */
+	const char *folder;       /* to run in; NULL: ours */
 	char *const *environment; /* NULL: ours */
 };
 /* Runs argv[0] to its end. Signals that ask us to end go to it, too; after one, nothing more is run. Returns its exit status (128
@@ -83,6 +83,8 @@ enum { DRIVER_AGAIN = 1000 };
 int driver_chaff_prove(struct driver *d, const char *object);
 /* Proves what was linked and moves the notes into the plan; removes it if that fails. Returns the exit status. */
 int driver_chaff_seal(struct driver *d, const char *linked);
+/* The C library's structures as they are, of --structs: for path_helper(). */
+#define DRIVER_STRUCTS_HEADER "variant/structs/stdio.h"
 /* Errors of the driver's own. Returns the exit status. */
 int driver_fail(const struct vb_error *err);
 

@@ -24,11 +24,11 @@ struct compilation {
 	const struct argument *input;
 	const char *output; /* as the user named it, or would have */
 	bool assembly;
-	int stdin_copy; /* of an input "-", else -1 */
+	int stdin_copy;    /* of an input "-", else -1 */
 	bool preprocessed; /* dependencies are written already */
 	struct store_key key;
 	struct store_entry front; /* the seed-independent half: text of gcc, bitcode of clang */
-	char *text; /* of clang's second half */
+	char *text;               /* of clang's second half */
 	size_t text_bytes;
 };
 
@@ -111,8 +111,22 @@ static void add_kind(const struct compilation *c, struct words *w, unsigned kind
 static bool lines_only(const struct driver *d)
 {
 	const struct variant_options *o = &d->options;
-	return d->args.debug > 1 && (variant_wants(o, VARIANT_BLOCKS) || variant_wants(o, VARIANT_REGISTERS) || variant_wants(o, VARIANT_STACK) ||
-					  variant_wants(o, VARIANT_PARAMETERS));
+	return d->args.debug > 1 && (variant_wants(o, VARIANT_BLOCKS) || variant_wants(o, VARIANT_REGISTERS) ||
+					    variant_wants(o, VARIANT_STACK) || variant_wants(o, VARIANT_PARAMETERS));
+}
+
+/* The order of fields is one for all files of a program: the seed's. The C library's own structures keep theirs. */
+static void add_structs(const struct driver *d, struct words *w)
+{
+	struct variant_random r;
+	char header[PATH_MAX];
+	struct vb_error err;
+	variant_random_init(&r, d->options.seed, (const char *const[]){"structs", NULL});
+	words_addf(w, "-frandomize-layout-seed=%016llx", (unsigned long long)variant_random_u64(&r));
+	if (path_helper(DRIVER_STRUCTS_HEADER, header, sizeof(header), &err) < 0)
+		return; /* check_options() has found it */
+	words_add(w, "-isystem");
+	words_addf(w, "%.*s", (int)(strrchr(header, '/') - header), header);
 }
 
 /* What the first half is made with: nothing here depends on the seed, except the order of fields. */
@@ -131,11 +145,8 @@ static void add_front_options(const struct compilation *c, struct words *w, bool
 		words_add(w, "-g1");
 	if (!d->clang)
 		words_addf(w, "-frandom-seed=%s", c->input->text); /* or names of things without one would differ each time */
-	if (variant_wants(&d->options, VARIANT_STRUCTS)) {
-		struct variant_random r;
-		variant_random_init(&r, d->options.seed, (const char *const[]){"structs", NULL});
-		words_addf(w, "-frandomize-layout-seed=%016llx", (unsigned long long)variant_random_u64(&r));
-	}
+	if (variant_wants(&d->options, VARIANT_STRUCTS))
+		add_structs(d, w);
 	words_add(w, "-x");
 	words_add(w, argument_language(c->input, d->cplusplus));
 }
@@ -339,8 +350,8 @@ static int compile_back(struct compilation *c)
 		return status;
 	words_add(&w, c->d->compiler);
 	add_kind(c, &w, 1u << ARGUMENT_COMPILE);
-	const char *const fixed[] = {"-Qunused-arguments", "-Xclang", "-disable-llvm-passes", "-fno-integrated-as", "-fno-addrsig", "-ffunction-sections",
-		"-fdata-sections", "-S", "-x", "ir", wanted ? changed : in, "-o", out};
+	const char *const fixed[] = {"-Qunused-arguments", "-Xclang", "-disable-llvm-passes", "-fno-integrated-as", "-fno-addrsig",
+		"-ffunction-sections", "-fdata-sections", "-S", "-x", "ir", wanted ? changed : in, "-o", out};
 	for (unsigned i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
 		words_add(&w, fixed[i]);
 	status = run(c, &w, NULL);

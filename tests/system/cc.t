@@ -128,6 +128,24 @@ like "$("$vauban" cc --seed x -c a.c 2>&1)" 'wants a number' "a seed that is no 
 like "$("$vauban" cc --cc tcc --seed 1 -c a.c 2>&1)" 'wants gcc, clang' "another compiler"
 like "$(PATH=/nowhere "$vauban" cc --cc clang --seed 1 -c a.c 2>&1)" 'install the Debian package clang-19' "a missing compiler: which package has it"
 like "$("$vauban" cc --seed 1 --structs -c a.c 2>&1)" 'needs --cc clang' "--structs needs clang"
+like "$("$vauban" c++ --seed 1 --cc clang --structs -c a.c 2>&1)" 'for C' "--structs is for C"
+cat >structs.c <<'E2'
+#define _GNU_SOURCE
+#include <stdio.h>
+struct ops { void (*a)(void); void (*b)(void); void (*c)(void); void (*d)(void); void (*e)(void); void (*f)(void); };
+static ssize_t put(void *cookie, const char *data, size_t n) { printf("%.*s", (int)n, data); return n; }
+int main(void)
+{
+	FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = put});
+	fprintf(f, "%zu", __builtin_offsetof(struct ops, a));
+	fclose(f);
+}
+E2
+for seed in 1 2 3 4 5 6; do
+	"$vauban" cc --seed $seed --cc clang --structs -o structs structs.c && ./structs && echo
+done >structs.out
+is "$(wc -l <structs.out)" 6 "--structs keeps the C library's structures"
+is "$([ "$(sort -u structs.out | wc -l)" -gt 1 ] && echo differ)" differ "and reorders those of the program"
 like "$("$vauban" cc --seed 1 --libc musl --libc-source "$work" -c a.c 2>&1)" 'there is no musl in it' "--libc-source without musl"
 like "$("$vauban" c++ --seed 1 --libc musl p.cpp 2>&1)" 'is for C' "--libc musl is for C"
 like "$(cc -ffixed-r15 -c a.c 2>&1)" 'add --no-registers' "-ffixed-REG is refused"
