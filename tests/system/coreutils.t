@@ -87,7 +87,7 @@ it mkfifo -m 600 fifo
 it mv -v text tree/moved
 it mv -v tree renamed
 it mv -bv pairs other
-it nice -n 5 nice -n 3 nice
+[ "$(nice)" != 0 ] || it nice -n 5 nice -n 3 nice # a cell begins at 0, whoever ran the tests may not
 it nl -ba text
 it nohup nohup --version
 it numfmt --to=iec 1000000 1048576
