@@ -317,9 +317,11 @@ static int run_ir_stage(struct compilation *c, const char *in, const char *out)
 	struct words w = {0};
 	if (path_helper("vauban-ir", helper, sizeof(helper), &err) < 0)
 		return driver_fail(&err);
-	unsigned count = variant_options_format(&c->d->options, storage, sizeof(storage), options, sizeof(options) / sizeof(*options));
+	int count = variant_options_format(&c->d->options, storage, sizeof(storage), options, sizeof(options) / sizeof(*options), &err);
+	if (count < 0)
+		return driver_fail(&err);
 	words_add(&w, helper);
-	for (unsigned i = 0; i < count; i++)
+	for (int i = 0; i < count; i++)
 		words_add(&w, options[i]);
 	words_add(&w, in);
 	words_add(&w, out);

@@ -40,9 +40,9 @@ static void add_options(const struct driver *d, struct words *w)
 	static char storage[16384];
 	char *at[64], path[PATH_MAX];
 	struct variant_options o = d->options;
-	o.chaff = 0, o.chaff_plan = o.chaff_skip = NULL, o.chaff_trace = o.supervised = false; /* the program's matter */
-	unsigned count = variant_options_format(&o, storage, sizeof(storage), at, VB_ARRAY_LEN(at));
-	for (unsigned i = 0; i < count; i++)
+	o.chaff = 0, o.chaff_plan = o.chaff_skip = NULL, o.chaff_trace = o.supervised = false;        /* the program's matter */
+	int count = variant_options_format(&o, storage, sizeof(storage), at, VB_ARRAY_LEN(at), NULL); /* without names of files it fits */
+	for (int i = 0; i < count; i++)
 		words_add(w, at[i]);
 	words_addf(w, "--nop-rate=%u", o.nop_percent);
 	if (o.map)
@@ -59,7 +59,8 @@ static int source_folder(const struct driver *d, char *ret, struct vb_error *err
 	if (d->options.libc_source) {
 		snprintf(candidate, sizeof(candidate), "%s/configure", d->options.libc_source);
 		if (!realpath(d->options.libc_source, ret) || access(candidate, X_OK) < 0)
-			return vb_error_set(err, -ENOENT, "--libc-source %s: there is no musl in it (no program \"configure\")", d->options.libc_source);
+			return vb_error_set(err, -ENOENT, "--libc-source %s: there is no musl in it (no program \"configure\")",
+				d->options.libc_source);
 		return 0;
 	}
 	int r = path_helper("vauban", self, sizeof(self), err);
@@ -119,8 +120,8 @@ static void remove_tree(const char *path)
 /* Ours, without what is meant for the build that goes on around. */
 static char **environment(const char *cc)
 {
-	static const char *const dropped[] = {"CC=", "CFLAGS=", "CPPFLAGS=", "LDFLAGS=", "LIBCC=", "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=", "VAUBAN_CC=",
-		"DESTDIR=", "AR=", "RANLIB=", "CROSS_COMPILE=", "LC_ALL=", "DEPENDENCIES_OUTPUT=", "SUNPRO_DEPENDENCIES="};
+	static const char *const dropped[] = {"CC=", "CFLAGS=", "CPPFLAGS=", "LDFLAGS=", "LIBCC=", "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=",
+		"VAUBAN_CC=", "DESTDIR=", "AR=", "RANLIB=", "CROSS_COMPILE=", "LC_ALL=", "DEPENDENCIES_OUTPUT=", "SUNPRO_DEPENDENCIES="};
 	struct words w = {0};
 	for (char **e = environ; *e; e++) {
 		bool drop = false;
@@ -207,8 +208,8 @@ static int add_links(const struct driver *d, const char *work, struct vb_error *
 	static const char *const files[] = {"crtbeginT.o", "crtbeginS.o", "crtend.o", "crtendS.o", "libgcc.a", "libgcc_eh.a"};
 	static const struct {
 		const char *name, *target;
-	} headers[] = {{"linux", "/usr/include/linux"}, {"asm", "/usr/include/x86_64-linux-gnu/asm"}, {"asm-generic", "/usr/include/asm-generic"},
-		{"mtd", "/usr/include/mtd"}};
+	} headers[] = {{"linux", "/usr/include/linux"}, {"asm", "/usr/include/x86_64-linux-gnu/asm"},
+		{"asm-generic", "/usr/include/asm-generic"}, {"mtd", "/usr/include/mtd"}};
 	char found[PATH_MAX], path[PATH_MAX];
 	for (unsigned i = 0; i < VB_ARRAY_LEN(files); i++) {
 		int r = ask_compiler(d, words_text("-print-file-name=%s", files[i]), work, found, sizeof(found), err);

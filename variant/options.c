@@ -179,17 +179,18 @@ int variant_options_parse(struct variant_options *o, char **argv, struct vb_erro
 	return 0;
 }
 
-unsigned variant_options_format(const struct variant_options *o, char *storage, size_t storage_bytes, char **argv, unsigned max)
+int variant_options_format(const struct variant_options *o, char *storage, size_t storage_bytes, char **argv, int max, struct vb_error *err)
 {
-	unsigned count = 0;
+	int count = 0;
 	size_t used = 0;
 #define ADD(...)                                                                                                                           \
 	do {                                                                                                                               \
 		int n = snprintf(storage + used, storage_bytes - used, __VA_ARGS__);                                                       \
-		if (count < max && n >= 0 && (size_t)n < storage_bytes - used) {                                                           \
-			argv[count++] = storage + used;                                                                                    \
-			used += (size_t)n + 1;                                                                                             \
-		}                                                                                                                          \
+		if (count >= max || n < 0 || (size_t)n >= storage_bytes - used)                                                            \
+			return vb_error_set(                                                                                               \
+				err, -E2BIG, "the options are longer than %zu bytes: give shorter names of files", storage_bytes);         \
+		argv[count++] = storage + used;                                                                                            \
+		used += (size_t)n + 1;                                                                                                     \
 	} while (0)
 	if (o->seeded)
 		ADD("--seed=%" PRIu64, o->seed);

@@ -51,8 +51,10 @@ void variant_options_init(struct variant_options *options);
 /* Takes argv[0] (and argv[1], its value) if it is one of Vauban's own options: "--seed 7" or "--seed=7". Returns how many
  * arguments were taken, 0 if argv[0] isn't Vauban's, -EINVAL if its value is bad or missing. argv ends with a NULL. */
 int variant_options_parse(struct variant_options *options, char **argv, struct vb_error *err);
-/* The options as arguments again, for another process: at most max of them, in storage of the caller that must live as long. Returns the count. */
-unsigned variant_options_format(const struct variant_options *options, char *storage, size_t storage_bytes, char **argv, unsigned max);
+/* The options as arguments again, for another process: at most max of them, in storage of the caller that must live as long. Returns
+ * the count, or -E2BIG. */
+int variant_options_format(const struct variant_options *options, char *storage, size_t storage_bytes, char **argv, int max,
+	struct vb_error *err);
 /* Wanted, and not --plain. */
 bool variant_wants(const struct variant_options *options, enum variant_transformation t);
 
