@@ -44,7 +44,8 @@ is "$(curl -s --limit-rate 2M "$url/large.bin" | sha256sum)" "$(sha256sum <root/
 is "$(curl -s "$url/changing")" before "a file that will change"
 echo changed >root/changing
 becomes changed "a change of the file is seen" curl -s "$url/changing" # it caches for a second
-is "$(printf 'NONSENSE\r\n\r\n' | timeout 60 nc -q 50 127.0.0.1 "$port" | head -1 | tr -d '\r')" "HTTP/1.0 400 Bad Request" "nonsense is refused"
+refusal=$(exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'NONSENSE\r\n\r\n' >&3 && timeout 60 head -n 1 <&3)
+is "$refusal" $'HTTP/1.0 400 Bad Request\r' "nonsense is refused"
 stopped lighttpd 0
 is "$(grep -c 'GET /[0-9]*.txt' access.log)" 405 "each request is in the log"
 finish
