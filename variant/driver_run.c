@@ -148,16 +148,13 @@ void driver_cleanup(void)
 
 static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 static sigset_t callers; /* blocked when we were started */
+static sigset_t waited;  /* of endings, those that the caller does not ignore */
 static int ending;
 
 int driver_signal(void)
 {
 	struct timespec none = {0, 0};
-	sigset_t set;
-	sigemptyset(&set);
-	for (unsigned i = 0; i < VB_ARRAY_LEN(endings); i++)
-		sigaddset(&set, endings[i]);
-	int sig = ending ? 0 : sigtimedwait(&set, NULL, &none);
+	int sig = ending ? 0 : sigtimedwait(&waited, NULL, &none);
 	if (sig > 0)
 		ending = sig;
 	return ending;
@@ -165,12 +162,17 @@ int driver_signal(void)
 
 void driver_signals_init(void)
 {
+	struct sigaction how;
 	sigset_t set;
 	signal(SIGCHLD, SIG_DFL); /* a caller may have it ignored */
-	sigemptyset(&set);
+	sigemptyset(&waited);
+	for (unsigned i = 0; i < VB_ARRAY_LEN(endings); i++) {
+		if (sigaction(endings[i], NULL, &how) == 0 &&
+			how.sa_handler != SIG_IGN) /* as nohup has it, and the shell in the background */
+			sigaddset(&waited, endings[i]);
+	}
+	set = waited;
 	sigaddset(&set, SIGCHLD);
-	for (unsigned i = 0; i < VB_ARRAY_LEN(endings); i++)
-		sigaddset(&set, endings[i]);
 	sigprocmask(SIG_BLOCK, &set, &callers);
 }
 
@@ -181,12 +183,9 @@ void driver_signals_restore(void)
 
 static int await(pid_t pid)
 {
-	sigset_t set;
+	sigset_t set = waited;
 	int status;
-	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	for (unsigned i = 0; i < VB_ARRAY_LEN(endings); i++)
-		sigaddset(&set, endings[i]);
 	for (;;) {
 		pid_t got = waitpid(pid, &status, WNOHANG);
 		if (got == pid)
@@ -245,7 +244,8 @@ static int spawn(const char *const *argv, const struct driver_child *child, pid_
 		posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, child->output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	if (child->errors)
 		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, child->errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	int r = posix_spawnp(ret_pid, argv[0], &actions, &attributes, (char *const *)argv, child->environment ? child->environment : environ);
+	int r = posix_spawnp(
+		ret_pid, argv[0], &actions, &attributes, (char *const *)argv, child->environment ? child->environment : environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return -r;
@@ -271,7 +271,13 @@ int driver_run(const char *const *argv, const struct driver_child *child, struct
 static const struct {
 	const char *prefix, *package;
 } packages[] = {
-	{"gcc", "gcc"}, {"g++", "g++"}, {"clang", "clang-19"}, {"as", "binutils"}, {"objcopy", "binutils"}, {"ld.lld", "lld-19"}, {"make", "make"},
+	{"gcc", "gcc"},
+	{"g++", "g++"},
+	{"clang", "clang-19"},
+	{"as", "binutils"},
+	{"objcopy", "binutils"},
+	{"ld.lld", "lld-19"},
+	{"make", "make"},
 };
 
 int driver_find(const char *name, const char **ret_path, struct vb_error *err)
@@ -286,7 +292,8 @@ int driver_find(const char *name, const char **ret_path, struct vb_error *err)
 		char candidate[PATH_MAX];
 		struct stat st;
 		int n = snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)(end - path), path, name);
-		if (end > path && n < (int)sizeof(candidate) && access(candidate, X_OK) == 0 && stat(candidate, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (end > path && n < (int)sizeof(candidate) && access(candidate, X_OK) == 0 && stat(candidate, &st) == 0 &&
+			S_ISREG(st.st_mode)) {
 			*ret_path = words_text("%s", candidate);
 			return 0;
 		}

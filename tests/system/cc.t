@@ -213,7 +213,8 @@ exec sleep 100
 S
 chmod +x slow
 cp slow slow-gcc
-PIDFILE=$work/pid "$vauban" cc --cc "$work/slow-gcc" --seed 1 -O2 -c a.c -o stopped.o &
+# A shell's background jobs ignore ^C, and so would the driver.
+PIDFILE=$work/pid env --default-signal=INT "$vauban" cc --cc "$work/slow-gcc" --seed 1 -O2 -c a.c -o stopped.o &
 driver=$!
 eventually "a compiler runs" test -s pid
 kill -INT $driver
