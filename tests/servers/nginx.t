@@ -39,7 +39,7 @@ http {
 }
 END
 url=http://127.0.0.1:$port
-serve nginx "$port" "$tls" -- "${NGINX:-/usr/sbin/nginx}" -c "$PWD/nginx.conf" -e stderr
+serve nginx "$port" "$tls" -- "${NGINX_PROGRAM:-/usr/sbin/nginx}" -c "$PWD/nginx.conf" -e stderr
 ready nginx curl -sf "$url/1.txt"
 is "$(curl -s "$url/1.txt")" "file 1" "a file"
 is "$(curl -s "$url/large.bin" | sha256sum)" "$(sha256sum <root/large.bin)" "3 MB by sendfile"
