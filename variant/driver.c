@@ -88,11 +88,19 @@ static int take_environment(struct driver *d, const char **cc, struct vb_error *
 	return r < 0 ? vb_error_wrap(err, r, "VAUBAN_CC") : 0;
 }
 
-/* What can't be done with these options. */
-static int check_options(const struct driver *d, struct vb_error *err)
+static int find_structs(struct driver *d, struct vb_error *err)
+{
+	char header[PATH_MAX];
+	int r = path_helper("variant/structs/stdio.h", header, sizeof(header), err);
+	if (r == 0)
+		d->structs = words_text("%.*s", (int)(strrchr(header, '/') - header), header);
+	return r;
+}
+
+/* What can't be done with these options; finds what they need. */
+static int check_options(struct driver *d, struct vb_error *err)
 {
 	const struct variant_options *o = &d->options;
-	char header[PATH_MAX];
 	if (!o->seeded && !o->plain && !o->chaff_trace)
 		return vb_error_set(err, -EINVAL,
 			"which variant? give --seed N, or --plain for none (in front of the compiler's arguments, or in VAUBAN_CC)");
@@ -100,7 +108,7 @@ static int check_options(const struct driver *d, struct vb_error *err)
 		return vb_error_set(err, -EINVAL, "--structs needs --cc clang: gcc can't reorder fields");
 	if (variant_wants(o, VARIANT_STRUCTS) && d->cplusplus)
 		return vb_error_set(err, -EINVAL, "--structs is for C: clang does not reorder the fields of classes");
-	if (variant_wants(o, VARIANT_STRUCTS) && path_helper(DRIVER_STRUCTS_HEADER, header, sizeof(header), err) < 0)
+	if (variant_wants(o, VARIANT_STRUCTS) && find_structs(d, err) < 0)
 		return -ENOENT;
 	if (o->chaff && !o->chaff_plan)
 		return vb_error_set(err, -EINVAL, "--chaff wants --chaff-plan FILE: make it by `vauban chaff plan`");

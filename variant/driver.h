@@ -43,7 +43,8 @@ struct driver {
 	char **plain_argv; /* the compiler's arguments as they were given */
 	struct store store;
 	bool has_store;
-	struct libc libc; /* of --libc */
+	struct libc libc;    /* of --libc */
+	const char *structs; /* of --structs: folder with the C library's structures as they are */
 };
 
 /* Finds a program on PATH, or says which Debian package has it. */
@@ -83,8 +84,6 @@ enum { DRIVER_AGAIN = 1000 };
 int driver_chaff_prove(struct driver *d, const char *object);
 /* Proves what was linked and moves the notes into the plan; removes it if that fails. Returns the exit status. */
 int driver_chaff_seal(struct driver *d, const char *linked);
-/* The C library's structures as they are, of --structs: for path_helper(). */
-#define DRIVER_STRUCTS_HEADER "variant/structs/stdio.h"
 /* Errors of the driver's own. Returns the exit status. */
 int driver_fail(const struct vb_error *err);
 

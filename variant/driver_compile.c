@@ -119,14 +119,10 @@ static bool lines_only(const struct driver *d)
 static void add_structs(const struct driver *d, struct words *w)
 {
 	struct variant_random r;
-	char header[PATH_MAX];
-	struct vb_error err;
 	variant_random_init(&r, d->options.seed, (const char *const[]){"structs", NULL});
 	words_addf(w, "-frandomize-layout-seed=%016llx", (unsigned long long)variant_random_u64(&r));
-	if (path_helper(DRIVER_STRUCTS_HEADER, header, sizeof(header), &err) < 0)
-		return; /* check_options() has found it */
 	words_add(w, "-isystem");
-	words_addf(w, "%.*s", (int)(strrchr(header, '/') - header), header);
+	words_add(w, d->structs);
 }
 
 /* What the first half is made with: nothing here depends on the seed, except the order of fields. */
